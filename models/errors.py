@@ -1,0 +1,74 @@
+"""The errors a caller can meet, each with the HTTP status a door answers with. Knows no HTTP library.
+
+ParleyError (500)
+├── InvalidRequest (422, also ValueError)   the caller can fix it: field, problem, way out
+│   ├── MissingInput (422, also RuntimeError)
+│   └── UnreadableAudio (422)
+├── Overloaded (429)                        the queue is full; try again later
+├── Cancelled (499)                         the caller asked for it
+├── EngineClosed (503)                      the process is going away
+├── WeightsError (503)                      a file is missing, damaged or of another model
+└── GenerationFailed (500)                  the model gave nothing that can be returned
+"""
+
+
+class ParleyError(Exception):
+    """Root of all errors that a door turns into an answer."""
+
+    status = 500
+
+
+class InvalidRequest(ParleyError, ValueError):
+    """A caller's mistake, found before any model work.
+
+    `field` is the public name of the input; `problem` completes the sentence that starts with it and names the
+    value, the limit and the way out. `others` holds further (field, problem) pairs of the same request.
+    """
+
+    status = 422
+
+    def __init__(self, field: str, problem: str, others: tuple[tuple[str, str], ...] = ()) -> None:
+        self.field = field
+        self.problem = problem
+        self.others = others
+        super().__init__("; ".join(f"{name}: {text}" for name, text in self.problems))
+
+    @property
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        return ((self.field, self.problem), *self.others)
+
+
+class MissingInput(InvalidRequest, RuntimeError):
+    """Neither `input` nor `prompt` was given. A RuntimeError too, because MAX's AudioGenerationRequest raises one."""
+
+
+class UnreadableAudio(InvalidRequest):
+    """The bytes given as audio are empty, too many, too long, silent or in no container that ffmpeg reads."""
+
+
+class Overloaded(ParleyError):
+    """As many requests wait as the engine is willing to hold."""
+
+    status = 429
+
+
+class Cancelled(ParleyError):
+    """The request was cancelled by its caller."""
+
+    status = 499
+
+
+class EngineClosed(ParleyError):
+    """The engine was closed while, or before, the request ran."""
+
+    status = 503
+
+
+class WeightsError(ParleyError):
+    """A weight file is missing, damaged, or belongs to a model that this code does not run."""
+
+    status = 503
+
+
+class GenerationFailed(ParleyError):
+    """No take of the request gave audio that can be returned."""

@@ -1,0 +1,176 @@
+"""THE declaration of what a caller may ask: one frozen class per public schema. Knows no model and no door.
+
+predict.py repeats these as literals because Cog reads it as text; tests/test_contract_inputs.py compares the two.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from models.errors import InvalidRequest
+from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams
+
+OutputFormat = Literal["wav", "mp3", "flac", "ogg", "opus"]
+
+
+def _number(value: Any) -> Any:
+    """Cog passes 600.0 for an integer and 4 for a number; pydantic takes both, but would also take True and "600"."""
+    if isinstance(value, bool | str | bytes):
+        raise ValueError("is no number")
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_number)]
+Number = Annotated[float, BeforeValidator(_number)]
+
+
+class DialogueInputs(BaseModel):
+    """A dialogue to speak. Field order is the order of the public schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    text: str = Field(
+        min_length=1,
+        description="Dialogue to speak: turns start with [S1] or [S2]; cues such as (laughs) stand in parentheses.",
+    )
+    audio_prompt: Path | None = Field(
+        default=None,
+        description="Recording of the voice to clone: wav, mp3, flac, ogg, opus or m4a.",
+    )
+    audio_prompt_text: str | None = Field(
+        default=None,
+        description="What the recording says, word for word, with the same [S1] and [S2] tags as the text.",
+    )
+    max_new_tokens: Integer = Field(
+        default=3072,
+        ge=500,
+        le=4096,
+        description="Longest new audio, in tokens of 1/86 second; the prompt is not counted.",
+    )
+    max_audio_prompt_seconds: Integer = Field(
+        default=10,
+        ge=1,
+        le=120,
+        description="Longer recordings are cut to this many seconds, at a pause if there is one.",
+    )
+    cfg_scale: Number = Field(default=3.0, ge=1, le=5, description="Guidance: higher values keep closer to the text.")
+    temperature: Number = Field(
+        default=1.3, ge=0, le=2, description="Randomness of the choice; 0 always takes the likeliest token."
+    )
+    top_p: Number = Field(
+        default=0.95,
+        ge=0.1,
+        le=1,
+        description="Only the likeliest tokens that together reach this probability are drawn.",
+    )
+    cfg_filter_top_k: Integer = Field(
+        default=35,
+        ge=10,
+        le=100,
+        description="Only this many tokens, the best after guidance, are drawn from.",
+    )
+    speed_factor: Number = Field(
+        default=0.94,
+        ge=0.5,
+        le=1.5,
+        description="Speaking rate: below 1 is slower, above 1 faster; pitch is kept.",
+    )
+    seed: Integer | None = Field(
+        default=None,
+        ge=0,
+        le=SEED_LIMIT,
+        description="The same seed gives the same audio; leave blank for a random one.",
+    )
+    output_format: OutputFormat = Field(default="wav", description="Container of the file that is returned.")
+
+    @classmethod
+    def parse(cls, **values: Any) -> Self:
+        """Build, or raise InvalidRequest that names every bad field, its value, its limit and the way out."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            (field, problem), *others = (_explain(cls, detail) for detail in error.errors())
+            raise InvalidRequest(field, problem, tuple(others)) from error
+
+    def to_request(self, request_id: str, model: str, *, streaming: bool = False) -> AudioGenerationRequest:
+        """The request for the engine; raises InvalidRequest where fields do not fit each other.
+
+        speed_factor and output_format are not the engine's: they belong to the finisher of the stream.
+        """
+        if len(self.text) > INPUT_LIMIT:
+            raise InvalidRequest(
+                "text",
+                f"is {len(self.text)} characters long; one request reads at most {INPUT_LIMIT}. "
+                "Send the rest as a second request.",
+            )
+        if not self.text.strip():
+            raise InvalidRequest("text", "holds nothing but white space. Write at least one word.")
+        if self.audio_prompt is None and self.audio_prompt_text:
+            raise InvalidRequest(
+                "audio_prompt_text",
+                "is given without audio_prompt. Send the recording too, or leave the text out.",
+            )
+        if self.audio_prompt is not None and not (self.audio_prompt_text or "").strip():
+            raise InvalidRequest(
+                "audio_prompt_text",
+                "is missing: the model needs the words of audio_prompt to clone its voice, and this build has no "
+                "transcriber. Write down what the recording says.",
+            )
+        sampling = SamplingParams(
+            max_new_tokens=self.max_new_tokens,
+            cfg_scale=self.cfg_scale,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            cfg_filter_top_k=self.cfg_filter_top_k,
+        )
+        return AudioGenerationRequest(
+            request_id=request_id,
+            model=model,
+            input=self.text,
+            audio_prompt_transcription=self.audio_prompt_text or "",
+            sampling_params=sampling if self.seed is None else sampling.with_seed(self.seed),
+            streaming=streaming,
+            audio_prompt=self.audio_prompt,
+            max_audio_prompt_seconds=self.max_audio_prompt_seconds,
+        )
+
+
+def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
+    """(field, problem) of one pydantic error: the value, the limit and the way out."""
+    field = str(detail["loc"][0])
+    value, context = _shown(detail["input"]), detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            return field, "is missing; it has no default. Send a value."
+        case "extra_forbidden":
+            return field, f"is no input of this model. It takes {', '.join(schema.model_fields)}."
+        case "greater_than_equal" | "less_than_equal":
+            low, high = _bounds(schema, field)
+            return field, f"is {value}; it must lie between {low} and {high}."
+        case "string_too_short":
+            return field, f"is empty; it needs at least {context['min_length']} character."
+        case "literal_error":
+            return field, f"is {value}; choose {context['expected']}."
+        case "int_from_float":
+            return field, f"is {value}; it must be a whole number."
+        case "none_required" | "string_type" | "path_type":
+            return field, f"is {value}; it must be {'a file' if 'path' in detail['type'] else 'a string'}."
+        case "finite_number":
+            low, high = _bounds(schema, field)
+            return field, f"is {value}; it must be a finite number between {low} and {high}."
+        case _:
+            wanted = "a whole number" if "int" in str(schema.model_fields[field].annotation) else "a number"
+            return field, f"is {value}; it must be {wanted}, not {type(detail['input']).__name__}."
+
+
+def _bounds(schema: type[BaseModel], field: str) -> tuple[Any, Any]:
+    limits = {type(m).__name__: m for m in schema.model_fields[field].metadata}
+    return limits["Ge"].ge, limits["Le"].le
+
+
+def _shown(value: Any, longest: int = 60) -> str:
+    """The value for an error message; a long one is shortened, so that a message never repeats a whole script."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

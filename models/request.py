@@ -1,0 +1,166 @@
+"""What every door hands to the engine, and what comes back: immutable, numpy only, no torch.
+
+`AudioGenerationRequest` has the field names, order and defaults of MAX 26.1's class of the same name (PyPI wheel
+`max`, interfaces/pipeline_variants/audio_generation.py), and keeps the promises that one leaves in its docstring:
+the 4096-character limit is enforced, every field is honoured, a pending request can be cancelled.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import InvalidRequest, MissingInput
+
+INPUT_LIMIT = 4096  # characters of `input`
+SEED_LIMIT = 2**32 - 1  # largest seed; the range of MAX's and Replicate's seeds
+
+Audio = npt.NDArray[np.float32]  # [C, L], full scale is ±1
+Codes = npt.NDArray[np.int64]  # [N, K] frames of codes, the layout of the public fields
+
+AudioSource = Path | bytes  # a file, or the bytes of one, in any container that ffmpeg reads
+
+
+class GenerationStatus(StrEnum):
+    """How far a request is. The last chunk of a stream carries one of the last three."""
+
+    ACTIVE = "active"
+    END_OF_SEQUENCE = "end_of_sequence"  # the model ended by itself
+    MAXIMUM_LENGTH = "maximum_length"  # max_new_tokens, or the length a text of this size can have, was reached
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How codes are drawn. Ranges are those of models/inputs.py; this class trusts them."""
+
+    max_new_tokens: int = 3072  # frames of new audio over the whole request
+    cfg_scale: float = 3.0
+    temperature: float = 1.3  # 0 is greedy
+    top_p: float = 0.95
+    cfg_filter_top_k: int = 35
+    seed: int = field(default_factory=lambda: secrets.randbits(32))
+
+    def with_seed(self, seed: int) -> Self:
+        return replace(self, seed=seed)
+
+
+@dataclass(frozen=True, eq=False)
+class AudioGenerationRequest:
+    """One request, complete. Raises InvalidRequest where a field cannot be honoured.
+
+    audio_prompt_tokens: codes of the voice prompt, [N, K] or flat of length N·K (frame after frame).
+    audio_prompt_transcription: what the voice prompt says.
+    prompt: replaces the text built from transcription and input; a string is encoded as it stands, ids as they are.
+    streaming: True sends audio as soon as it is exact; False sends one chunk at the end.
+    buffer_speech_tokens: [N, K] codes of an earlier request, the left context of the codec's decoder, so that this
+        request's first sample continues that request's last one. Every chunk carries the ones to pass on.
+    audio_prompt: ours; audio that the engine encodes into audio_prompt_tokens.
+    max_audio_prompt_seconds: ours; a longer audio_prompt is cut at a pause.
+    """
+
+    request_id: str
+    model: str
+    input: str | None = None
+    audio_prompt_tokens: Codes | Sequence[int] = ()
+    audio_prompt_transcription: str = ""
+    sampling_params: SamplingParams = field(default_factory=SamplingParams)
+    prompt: Sequence[int] | str | None = None
+    streaming: bool = True
+    buffer_speech_tokens: Codes | None = None
+    audio_prompt: AudioSource | None = None
+    max_audio_prompt_seconds: int = 10
+
+    def __post_init__(self) -> None:
+        if self.prompt is None and self.input is None:
+            raise MissingInput("input", "is missing, and so is prompt. Give the text to speak as input.")
+        if self.input is not None and len(self.input) > INPUT_LIMIT:
+            raise InvalidRequest(
+                "input",
+                f"is {len(self.input)} characters long; one request reads at most {INPUT_LIMIT}. "
+                "Send the rest as a second request.",
+            )
+        if self.audio_prompt is not None and len(self.audio_prompt_tokens):
+            raise InvalidRequest(
+                "audio_prompt",
+                "is given beside audio_prompt_tokens; one voice prompt a request. Leave one out.",
+            )
+        # Arrays and lists are the caller's: keep private, read-only copies so that the request stays what it was.
+        object.__setattr__(self, "audio_prompt_tokens", _frozen(self.audio_prompt_tokens))
+        if self.buffer_speech_tokens is not None:
+            object.__setattr__(self, "buffer_speech_tokens", _frozen(self.buffer_speech_tokens))
+        if self.prompt is not None and not isinstance(self.prompt, str):
+            object.__setattr__(self, "prompt", tuple(int(i) for i in self.prompt))
+
+    def __str__(self) -> str:
+        return self.request_id
+
+    @classmethod
+    def from_attributes(cls, other: Any) -> Self:
+        """Build from any object with the same attributes, a MAX AudioGenerationRequest for one."""
+        theirs = other.sampling_params
+        ours = SamplingParams()
+        names = ("max_new_tokens", "temperature", "top_p", "seed")
+        given = {n: v for n in names if (v := getattr(theirs, n, None)) is not None}
+        if getattr(theirs, "top_k", -1) > 0:
+            given["cfg_filter_top_k"] = theirs.top_k
+        return cls(
+            request_id=str(other.request_id),
+            model=other.model,
+            input=other.input,
+            audio_prompt_tokens=other.audio_prompt_tokens,
+            audio_prompt_transcription=other.audio_prompt_transcription,
+            sampling_params=replace(ours, **given),
+            prompt=other.prompt,
+            streaming=other.streaming,
+            buffer_speech_tokens=other.buffer_speech_tokens,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AudioChunk:
+    """A piece of a stream. Chunks of one request, concatenated on axis 1, are its audio."""
+
+    audio: Audio  # [C, L]; L may be 0, also in the last chunk
+    sample_rate: int  # Hz
+    index: int  # 0, 1, 2, … within the request
+    status: GenerationStatus
+    steps_executed: int  # frames generated so far, takes that were dropped not counted
+    progress: float  # 0–1, of the expected length until the end is known
+    seed: int
+    buffer_speech_tokens: Codes  # [N, K], pass on to the request that continues this one
+    notes: tuple[str, ...] = ()  # what the caller should know: cuts, new takes; each is said once
+
+    @property
+    def is_done(self) -> bool:
+        return self.status is not GenerationStatus.ACTIVE
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """A stream, collected."""
+
+    audio: Audio  # [C, L]
+    sample_rate: int  # Hz
+    status: GenerationStatus
+    steps_executed: int
+    seed: int
+    buffer_speech_tokens: Codes  # [N, K]
+    notes: tuple[str, ...]
+    first_audio_seconds: float  # from submit to the first chunk with samples
+    total_seconds: float
+
+    @property
+    def audio_seconds(self) -> float:
+        return self.audio.shape[-1] / self.sample_rate
+
+
+def _frozen(codes: Codes | Sequence[int]) -> Codes:
+    copy = np.array(codes, dtype=np.int64)
+    copy.flags.writeable = False
+    return copy
