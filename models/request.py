@@ -27,12 +27,11 @@ AudioSource = Path | bytes  # a file, or the bytes of one, in any container that
 
 
 class GenerationStatus(StrEnum):
-    """How far a request is. The last chunk of a stream carries one of the last three."""
+    """How far a request is. The last chunk of a stream carries one of the last two."""
 
     ACTIVE = "active"
     END_OF_SEQUENCE = "end_of_sequence"  # the model ended by itself
     MAXIMUM_LENGTH = "maximum_length"  # max_new_tokens, or the length a text of this size can have, was reached
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class AudioGenerationRequest:
     audio_prompt_tokens: codes of the voice prompt, [N, K] or flat of length N·K (frame after frame).
     audio_prompt_transcription: what the voice prompt says.
     prompt: replaces the text built from transcription and input; a string is encoded as it stands, ids as they are.
-    streaming: True sends audio as soon as it is exact; False sends one chunk at the end.
+    streaming: True sends audio as soon as it is exact; False sends whole passages, each checked and taken
+        again if it is flawed.
     buffer_speech_tokens: [N, K] codes of an earlier request, the left context of the codec's decoder, so that this
         request's first sample continues that request's last one. Every chunk carries the ones to pass on.
     audio_prompt: ours; audio that the engine encodes into audio_prompt_tokens.

@@ -1,0 +1,93 @@
+"""Dia's decode loop for many sequences at once: admit, step, release. Knows no text, no voice, no audio.
+
+Sequences join and leave at any step. Each has a slot of the key/value pool, a grid of its own, its own generator,
+options, limit and end; what a step computes for one does not depend on which others are there.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from models.decoding.cache import KeyValuePool
+from models.decoding.grid import GridState, host_end
+from models.decoding.sequence import CodeSequence
+from models.dia.model import DiaNetwork
+from models.dia.sampler import sample_codes
+
+PREFILL_ROWS = 128  # rows of a prompt taken in one go: between two of them others step, and a cancel is heard
+
+
+@dataclass
+class _Running:
+    """A sequence in its slot, and how much of its prompt the network has read."""
+
+    sequence: CodeSequence
+    slot: int
+    row: int = 0  # the next row to read; the device holds the same number
+
+    @property
+    def prefill_left(self) -> int:
+        return max(0, self.sequence.first_row - 1 - self.row)
+
+
+class DiaDecoder:
+    """Steps all admitted sequences together."""
+
+    def __init__(self, network: DiaNetwork, pool: KeyValuePool) -> None:
+        c = network.config
+        self.network = network
+        self.pool = pool
+        self.state = GridState(pool.slots, c.decoder.positions, c.delays, c.eos, c.pad, c.bos, network.device)
+        self._running: dict[int, _Running] = {}
+
+    @property
+    def max_frames(self) -> int:
+        """Prompt and new frames that fit one window together: 3056 for Dia-1.6B."""
+        return self.network.config.decoder.positions - 1 - self.network.config.max_delay
+
+    @property
+    def free_slots(self) -> int:
+        return self.pool.free_slots
+
+    def admit(self, sequence: CodeSequence) -> None:
+        """Give the sequence a slot and read its text. A caller asks `free_slots` first."""
+        assert sequence.rows_needed <= self.network.config.decoder.positions, sequence.rows_needed
+        with torch.inference_mode():
+            slot = self.pool.take()
+            self.pool.text[slot] = self.network.read_text(sequence.text)
+            self.state.load(slot, sequence)
+        self._running[id(sequence)] = _Running(sequence, slot)
+
+    def release(self, sequence: CodeSequence) -> None:
+        """Free the slot, at any moment. A sequence that holds none is left alone."""
+        running = self._running.pop(id(sequence), None)
+        if running is not None:
+            self.pool.give_back(running.slot)
+
+    def step(self) -> None:
+        """One row for every sequence that has read its prompt, and a block of rows of one that has not."""
+        with torch.inference_mode():
+            for running in self._running.values():
+                if running.prefill_left:
+                    self._prefill(running)
+                    break
+            ready = [r for r in self._running.values() if not r.prefill_left and not r.sequence.done]
+            if ready:
+                self._decode(ready)
+
+    def _prefill(self, running: _Running) -> None:
+        stop = running.row + min(PREFILL_ROWS, running.prefill_left)
+        self.network.prefill(self.state.prefix(running.slot, running.row, stop), self.pool, running.slot, running.row)
+        running.row = stop
+
+    def _decode(self, ready: list[_Running]) -> None:
+        slots = torch.tensor([r.slot for r in ready], device=self.network.device)
+        cond, uncond = self.network.step(
+            self.state.read(slots), self.pool, [r.slot for r in ready], [r.row for r in ready]
+        )
+        options, uniform = self.state.draws(slots)
+        chosen = sample_codes(cond, uncond, options, uniform, self.network.config.eos)
+        codes, ends = (t.cpu().numpy() for t in self.state.write(slots, chosen))
+        for running, row, end in zip(ready, codes, ends.tolist(), strict=True):
+            running.row += 1
+            running.sequence.add_row(row, host_end(end))

@@ -1,0 +1,175 @@
+"""The blocks of Dia's encoder and decoder as plain functions of tensors. Knows no cache policy, no sampling.
+
+Facts that differ from the common transformer (nari-labs/dia, dia/layers.py at 876125e): attention is not scaled by
+1/sqrt(head_dim); RoPE is split-half, in float32, and absent from cross-attention; norms run in float32; no biases.
+Fused here: q, k and v in one matrix; gate and up are one already; the keys and values of the text in one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.decoding.attention import apply_rope, rms_norm
+from models.dia.checkpoint import Checkpoint
+from models.dia.config import DecoderConfig, EncoderConfig
+
+Linear = Callable[[Tensor], Tensor]  # x [..., in] → [..., out]
+Pack = Callable[[Tensor], Linear]  # weight [out, in] → the product with it
+
+
+def rope_table(positions: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines, float32 [positions, head_dim / 2]."""
+    fraction = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
+    angle = torch.arange(positions, dtype=torch.float32, device=device)[:, None] / theta**fraction
+    return angle.cos(), angle.sin()
+
+
+@dataclass(frozen=True)
+class Norm:
+    """RMS norm with the weight kept in float32."""
+
+    weight: Tensor  # [D]
+    eps: float
+
+    @classmethod
+    def take(cls, file: Checkpoint, name: str, width: int, eps: float) -> "Norm":
+        return cls(file.take(f"{name}.weight", width, dtype=torch.float32), eps)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, self.eps)
+
+
+@dataclass(frozen=True)
+class SelfAttention:
+    """Projections of self-attention; grouped queries share a key head."""
+
+    qkv: Linear
+    out: Linear
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+    @classmethod
+    def take(cls, file: Checkpoint, name: str, config: EncoderConfig | DecoderConfig, pack: Pack) -> "SelfAttention":
+        H, G, D, width = config.heads, config.kv_heads, config.head_dim, config.width
+        parts = [file.take(f"{name}.{p}_proj.weight", h * D, width) for p, h in (("q", H), ("k", G), ("v", G))]
+        return cls(pack(torch.cat(parts)), pack(file.take(f"{name}.o_proj.weight", width, H * D)), H, G, D)
+
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x [..., D] → rotated queries [..., H, d], rotated keys and values [..., G, d]; cos, sin [..., 1, d / 2]."""
+        heads = self.qkv(x).unflatten(-1, (self.heads + 2 * self.kv_heads, self.head_dim))
+        rotated = apply_rope(heads[..., : self.heads + self.kv_heads, :], cos, sin)
+        q, k = rotated.split((self.heads, self.kv_heads), dim=-2)
+        return q, k, heads[..., self.heads + self.kv_heads :, :]
+
+
+@dataclass(frozen=True)
+class CrossAttention:
+    """Projections of cross-attention. `constant` is what it gives where the text is empty: see `unconditional`."""
+
+    q: Linear
+    kv: Linear
+    out: Linear
+    heads: int
+    head_dim: int
+
+    @classmethod
+    def take(cls, file: Checkpoint, name: str, config: DecoderConfig, text_width: int, pack: Pack) -> "CrossAttention":
+        H, D = config.cross_heads, config.cross_head_dim
+        q, out = (file.take(f"{name}.q_proj.weight", H * D, config.width), (config.width, H * D))
+        kv = torch.cat([file.take(f"{name}.{p}_proj.weight", H * D, text_width) for p in ("k", "v")])
+        return cls(pack(q), pack(kv), pack(file.take(f"{name}.o_proj.weight", *out)), H, D)
+
+    def project_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoded text [S, D] → keys and values [H, S, d]: once a request, whatever its length in frames."""
+        k, v = self.kv(text).unflatten(-1, (2, self.heads, self.head_dim)).permute(1, 2, 0, 3)
+        return k.contiguous(), v.contiguous()
+
+    def unconditional(self, text: Tensor) -> Tensor:
+        """What this layer adds [D] when every text position holds the same vector, text [1, D].
+
+        All values are equal then, so their softmax-weighted mean is that value whatever the queries are.
+        """
+        values = self.kv(text).unflatten(-1, (2, self.heads * self.head_dim))[:, 1]
+        return self.out(values)[0]
+
+
+@dataclass(frozen=True)
+class GatedMLP:
+    """silu(gate) · up, then down."""
+
+    gate_up: Linear
+    down: Linear
+
+    @classmethod
+    def take(cls, file: Checkpoint, name: str, width: int, ffn: int, pack: Pack) -> "GatedMLP":
+        gate_up = file.take(f"{name}.gate_up_proj.weight", 2 * ffn, width)
+        return cls(pack(gate_up), pack(file.take(f"{name}.down_proj.weight", width, ffn)))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+@dataclass(frozen=True)
+class EncoderLayer:
+    """Pre-norm self-attention and MLP over the whole text, both directions."""
+
+    attention_norm: Norm
+    attention: SelfAttention
+    mlp_norm: Norm
+    mlp: GatedMLP
+
+    @classmethod
+    def take(cls, file: Checkpoint, name: str, config: EncoderConfig, pack: Pack) -> "EncoderLayer":
+        return cls(
+            Norm.take(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
+            SelfAttention.take(file, f"{name}.self_attention", config, pack),
+            Norm.take(file, f"{name}.post_sa_norm", config.width, config.norm_eps),
+            GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, pack),
+        )
+
+    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """x [S, D] → [S, D]; cos, sin [S, 1, d / 2]."""
+        q, k, v = self.attention.project(self.attention_norm(x), cos, sin)
+        mixed = attend_all(q, k, v, mask=None)
+        x = x + self.attention.out(mixed)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+@dataclass(frozen=True)
+class DecoderLayer:
+    """Pre-norm self-attention, cross-attention and MLP. `uncond_cross` is the empty text's constant [D]."""
+
+    attention_norm: Norm
+    attention: SelfAttention
+    cross_norm: Norm
+    cross: CrossAttention
+    mlp_norm: Norm
+    mlp: GatedMLP
+    uncond_cross: Tensor
+
+    @classmethod
+    def take(
+        cls, file: Checkpoint, name: str, config: DecoderConfig, uncond_text: Tensor, pack: Pack
+    ) -> "DecoderLayer":
+        cross = CrossAttention.take(file, f"{name}.cross_attention", config, uncond_text.shape[-1], pack)
+        return cls(
+            Norm.take(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
+            SelfAttention.take(file, f"{name}.self_attention", config, pack),
+            Norm.take(file, f"{name}.pre_ca_norm", config.width, config.norm_eps),
+            cross,
+            Norm.take(file, f"{name}.pre_mlp_norm", config.width, config.norm_eps),
+            GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, pack),
+            cross.unconditional(uncond_text),
+        )
+
+
+def attend_all(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention, unscaled: q [..., N, H, d], k and v [..., P, G, d] → [..., N, H·d]. mask [N, P]: True is seen."""
+    q, k, v = (x.transpose(-3, -2) for x in (q, k, v))
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0, enable_gqa=q.shape[-3] != k.shape[-3])
+    return mixed.transpose(-3, -2).flatten(-2)
