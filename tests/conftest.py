@@ -38,11 +38,11 @@ def tiny_dia(seed: int) -> DiaForConditionalGeneration:
         hidden_size=64,
         num_attention_heads=6,
         num_key_value_heads=2,
-        head_dim=8,
+        head_dim=16,
         intermediate_size=96,
         cross_num_attention_heads=4,
         cross_num_key_value_heads=4,
-        cross_head_dim=24,
+        cross_head_dim=32,
         cross_hidden_size=48,
         max_position_embeddings=400,
     )

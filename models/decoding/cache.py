@@ -33,7 +33,7 @@ class KeyValuePool:
     """
 
     def __init__(self, shape: CacheShape, slots: int, device: torch.device) -> None:
-        size = (shape.layers, 2, slots, shape.kv_heads, shape.positions, shape.head_dim)
+        size = (shape.layers, slots, 2, shape.kv_heads, shape.positions, shape.head_dim)
         self.k = torch.empty(size, dtype=shape.dtype, device=device)
         self.v = torch.empty(size, dtype=shape.dtype, device=device)
         self.text: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(slots)]  # [slot][layer] → k, v [H, S, d]
@@ -62,10 +62,10 @@ class KeyValuePool:
 
     def past(self, layer: int, slot: int, length: int) -> tuple[Tensor, Tensor]:
         """Keys and values of the first `length` positions, both branches: [2, G, length, d], views."""
-        return self.k[layer, :, slot, :, :length], self.v[layer, :, slot, :, :length]
+        return self.k[layer, slot, :, :, :length], self.v[layer, slot, :, :, :length]
 
     def write(self, layer: int, slot: int, start: int, k: Tensor, v: Tensor) -> None:
         """Put keys and values [2, N, G, d] at positions start … start + N."""
         end = start + k.shape[1]
-        self.k[layer, :, slot, :, start:end] = k.transpose(1, 2)
-        self.v[layer, :, slot, :, start:end] = v.transpose(1, 2)
+        self.k[layer, slot, :, :, start:end] = k.transpose(1, 2)
+        self.v[layer, slot, :, :, start:end] = v.transpose(1, 2)

@@ -12,19 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.decoding.attention import apply_rope, rms_norm
+from models.decoding.elementwise import apply_rope, rms_norm, silu_gate
 from models.dia.checkpoint import Checkpoint
 from models.dia.config import DecoderConfig, EncoderConfig
 
-Linear = Callable[[Tensor], Tensor]  # x [..., in] → [..., out]
+Linear = Callable[[Tensor], Tensor]  # x [R, in] → [R, out]
 Pack = Callable[[Tensor], Linear]  # weight [out, in] → the product with it
-
-
-def rope_table(positions: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, float32 [positions, head_dim / 2]."""
-    fraction = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-    angle = torch.arange(positions, dtype=torch.float32, device=device)[:, None] / theta**fraction
-    return angle.cos(), angle.sin()
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class SelfAttention:
         return cls(pack(torch.cat(parts)), pack(file.take(f"{name}.o_proj.weight", width, H * D)), H, G, D)
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x [..., D] → rotated queries [..., H, d], rotated keys and values [..., G, d]; cos, sin [..., 1, d / 2]."""
+        """Rows x [R, D] → rotated queries [R, H, d], rotated keys and values [R, G, d]; cos, sin [R, 1, d]."""
         heads = self.qkv(x).unflatten(-1, (self.heads + 2 * self.kv_heads, self.head_dim))
         rotated = apply_rope(heads[..., : self.heads + self.kv_heads, :], cos, sin)
         q, k = rotated.split((self.heads, self.kv_heads), dim=-2)
@@ -110,8 +103,7 @@ class GatedMLP:
         return cls(pack(gate_up), pack(file.take(f"{name}.down_proj.weight", width, ffn)))
 
     def __call__(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * up)
+        return self.down(silu_gate(self.gate_up(x)))
 
 
 @dataclass(frozen=True)
@@ -133,7 +125,7 @@ class EncoderLayer:
         )
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """x [S, D] → [S, D]; cos, sin [S, 1, d / 2]."""
+        """x [S, D] → [S, D]; cos, sin [S, 1, d]."""
         q, k, v = self.attention.project(self.attention_norm(x), cos, sin)
         mixed = attend_all(q, k, v, mask=None)
         x = x + self.attention.out(mixed)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from models.decoding.attention import attend
 from models.decoding.cache import CacheShape, KeyValuePool
+from models.decoding.elementwise import rope_table
 from models.dia.checkpoint import Checkpoint
-from models.dia.config import DiaConfig
-from models.dia.layers import DecoderLayer, EncoderLayer, Linear, Norm, Pack, attend_all, rope_table
+from models.dia.config import DecoderConfig, DiaConfig, EncoderConfig
+from models.dia.layers import DecoderLayer, EncoderLayer, Linear, Norm, Pack, attend_all
 
 
 class TextEncoder:
@@ -26,7 +27,7 @@ class TextEncoder:
         self.embedding = file.take("model.encoder.embedding.weight", c.vocabulary, c.width)
         self.layers = [EncoderLayer.take(file, f"model.encoder.layers.{i}", c, pack) for i in range(c.layers)]
         self.norm = Norm.take(file, "model.encoder.norm", c.width, c.norm_eps)
-        self.cos, self.sin = (t[:, None] for t in rope_table(c.positions, c.head_dim, c.rope_theta, file.device))
+        self.cos, self.sin = _rope(c, file.device)
 
     def __call__(self, ids: Tensor) -> Tensor:
         """ids [S] → [S, D]."""
@@ -51,7 +52,7 @@ class DiaNetwork:
         self.layers = [DecoderLayer.take(file, f"model.decoder.layers.{i}", c, empty, pack) for i in range(c.layers)]
         self.norm = Norm.take(file, "model.decoder.norm", c.width, c.norm_eps)
         self.head: Linear = pack(file.take("logits_dense.weight", c.codebooks * c.vocabulary, c.width))
-        self.cos, self.sin = (t[:, None] for t in rope_table(c.positions, c.head_dim, c.rope_theta, file.device))
+        self.cos, self.sin = _rope(c, file.device)
 
     @classmethod
     def load(cls, directory: Path, *, dtype: torch.dtype, device: torch.device, pack: Pack) -> "DiaNetwork":
@@ -109,18 +110,18 @@ class DiaNetwork:
         """Write the keys and values of known rows, codes [N, K] at positions start …, in one causal pass."""
         N = len(codes)
         end = start + N
-        x = self.embed(codes).repeat(2, 1, 1)  # [2, N, D]: unconditional, conditional
-        cos, sin = self.cos[start:end], self.sin[start:end]
+        x = self.embed(codes).repeat(2, 1)  # rows 0 … N-1 unconditional, N … 2N-1 conditional
+        cos, sin = (t[start:end].repeat(2, 1, 1) for t in (self.cos, self.sin))
         seen = torch.ones(N, end, dtype=torch.bool, device=self.device).tril(start)
         for i, layer in enumerate(self.layers):
-            q, k, v = layer.attention.project(layer.attention_norm(x), cos, sin)
+            q, k, v = (t.unflatten(0, (2, N)) for t in layer.attention.project(layer.attention_norm(x), cos, sin))
             pool.write(i, slot, start, k, v)
             past_k, past_v = (t.transpose(1, 2) for t in pool.past(i, slot, end))
-            x = x + layer.attention.out(attend_all(q, past_k, past_v, seen))
-            queries = layer.cross.q(layer.cross_norm(x[1])).unflatten(-1, (layer.cross.heads, layer.cross.head_dim))
+            x = x + layer.attention.out(attend_all(q, past_k, past_v, seen).flatten(0, 1))
+            queries = layer.cross.q(layer.cross_norm(x[N:])).unflatten(-1, (layer.cross.heads, layer.cross.head_dim))
             text_k, text_v = (t.transpose(0, 1) for t in pool.text[slot][i])
             crossed = layer.cross.out(attend_all(queries, text_k, text_v, mask=None))
-            x = x + torch.stack([layer.uncond_cross.expand(N, -1), crossed])
+            x = x + torch.cat([layer.uncond_cross.expand(N, -1), crossed])
             x = x + layer.mlp(layer.mlp_norm(x))
 
     def _cross(self, i: int, x: Tensor, pool: KeyValuePool, slots: Sequence[int]) -> Tensor:
@@ -129,3 +130,9 @@ class DiaNetwork:
         q = cross.q(self.layers[i].cross_norm(x)).unflatten(-1, (cross.heads, cross.head_dim))
         mixed = [attend(q[b, None], *(t[None] for t in pool.text[slot][i])) for b, slot in enumerate(slots)]
         return cross.out(torch.cat(mixed).flatten(1))
+
+
+def _rope(config: EncoderConfig | DecoderConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rotations of every position, to broadcast over heads: [positions, 1, d]."""
+    cos, sin = rope_table(config.positions, config.head_dim, config.rope_theta)
+    return cos[:, None].to(device), sin[:, None].to(device)

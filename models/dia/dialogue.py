@@ -1,0 +1,208 @@
+"""The job of one request: speak its plan passage by passage, as audio chunks. Knows no slots and no other request.
+
+A job is a generator that the engine resumes. It yields a `Wait` where it needs frames of the decoder, and an
+AudioChunk where it has audio, or progress worth telling.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.audio.effects import EdgeFade
+from models.codecs.dac import DacCodec, DacStream
+from models.decoding.sequence import CodeSequence, Wait
+from models.dia.config import DiaConfig
+from models.dia.plan import ROOM, Plan, Utterance
+from models.dia.script import cut_transcript
+from models.dia.take import TakeFacts, judge, length_limit, passage_seed
+from models.dia.tokenizer import encode
+from models.dia.voice import VoiceCache
+from models.errors import GenerationFailed
+from models.request import Audio, AudioChunk, GenerationStatus
+
+PIECE_FRAMES = 86  # 1 s: the codec decodes pieces of this size at most, for the cache's sake and to be interruptible
+TAKES = 3  # of a passage, before the least bad one is returned
+GAP_SECONDS = 0.2  # between passages, a breath
+
+Job = Generator[Wait | AudioChunk, None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What the decoder hears before it speaks."""
+
+    codes: np.ndarray  # [K, T]
+    transcript: str
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """One finished attempt at a passage."""
+
+    sequence: CodeSequence
+    audio: Audio  # [1, L]; empty where the chunks were sent as they came
+    tail: np.ndarray  # [N, K]
+    fault: str | None
+
+    @property
+    def frames(self) -> int:
+        return self.sequence.frames
+
+
+class Dialogue:
+    """State of one request while it is spoken."""
+
+    def __init__(self, plan: Plan, config: DiaConfig, codec: DacCodec, voices: VoiceCache, window_frames: int) -> None:
+        self.plan = plan
+        self.config = config
+        self.codec = codec
+        self.voices = voices
+        self.window_frames = window_frames
+        self.sampling = plan.request.sampling_params
+        self.frames_kept = 0  # of the passages that are done
+        self.chunks = 0
+        self.notes = list(plan.notes)
+        self.tail = np.zeros((0, codec.codebooks), dtype=np.int64)
+        self.cut_short = False
+
+    def speak(self) -> Job:
+        """The whole request. The last chunk has no audio of its own: by then everything has been sent."""
+        prompt = self._first_prompt()
+        last = len(self.plan.utterances) - 1
+        for number, utterance in enumerate(self.plan.utterances):
+            if self._budget == 0:
+                self._note_unspoken(number)
+                break
+            take = yield from self._passage(number, utterance, prompt)
+            self.frames_kept += take.frames
+            self.cut_short |= not take.sequence.ended_by_itself
+            if self.plan.voice is None and number < last:
+                prompt = self._carry(take, utterance, self.plan.utterances[number + 1])
+        done = GenerationStatus.MAXIMUM_LENGTH if self.cut_short else GenerationStatus.END_OF_SEQUENCE
+        yield self._chunk(self._silence(0), self.frames_kept, done)
+
+    @property
+    def _budget(self) -> int:
+        """Frames that may still be spoken."""
+        return max(0, self.sampling.max_new_tokens - self.frames_kept)
+
+    def _passage(self, number: int, utterance: Utterance, prompt: Prompt) -> Generator[Wait | AudioChunk, None, Take]:
+        """The first take that is good, or the least bad of TAKES. A stream sends its only take as it comes."""
+        streaming = self.plan.request.streaming
+        takes: list[Take] = []
+        for attempt in range(1 if streaming or not self.config.speech else TAKES):
+            sequence = self._sequence(utterance, prompt, passage_seed(self.sampling.seed, number, attempt))
+            take = yield from self._take(sequence, utterance, number, send=streaming)
+            takes.append(take)
+            if take.fault is None:
+                break
+            self.notes.append(f"passage {number + 1}, take {attempt + 1}: {take.fault}")
+        best = min(takes, key=lambda take: (take.fault is not None, not take.sequence.ended_by_itself))
+        if best.frames == 0:
+            raise GenerationFailed(
+                f"Passage {number + 1} came out empty in each of {len(takes)} takes; try another seed."
+            )
+        if not streaming:
+            self.tail = best.tail
+            yield self._chunk(best.audio, self.frames_kept + best.frames)
+        return best
+
+    def _sequence(self, utterance: Utterance, prompt: Prompt, seed: int) -> CodeSequence:
+        ids = utterance.ids or tuple(encode(" ".join(filter(None, (prompt.transcript, utterance.text)))))
+        room = self.window_frames - prompt.codes.shape[1]
+        limit = min(self._budget, room)
+        if utterance.ids is None:
+            limit = min(limit, length_limit(utterance.seconds, self.codec.frame_rate))
+        return CodeSequence(ids, prompt.codes, self.sampling.with_seed(seed), limit, self.config.delays)
+
+    def _take(
+        self, sequence: CodeSequence, utterance: Utterance, number: int, *, send: bool
+    ) -> Generator[Wait | AudioChunk, None, Take]:
+        """Generate and decode side by side. `send` gives each piece away at once; else they are kept for the check."""
+        speech = self._codec_stream(number)
+        fade = EdgeFade(self.codec.sample_rate, fade_in=number > 0 or self._starts_afresh)
+        pieces = [self._gap(number)]
+        size = 1 if send else PIECE_FRAMES
+        pushed = 0
+        while True:
+            yield Wait(sequence, pushed + size + (self.codec.context_frames if pushed == 0 else 0))
+            fresh = torch.from_numpy(sequence.codes(pushed, sequence.frames))
+            pushed = sequence.frames
+            pieces.append(fade.push(self._decode(speech, fresh)))
+            if sequence.done:
+                pieces.append(fade.push(speech.flush().cpu().numpy()))
+                pieces.append(fade.flush())
+            audio = np.concatenate(pieces, axis=1)
+            tail = speech.tail.T.cpu().numpy()
+            if send:
+                self.tail = tail
+            if send or not sequence.done:
+                yield self._chunk(audio if send else self._silence(0), self.frames_kept + pushed)
+            if sequence.done:
+                return Take(sequence, audio, tail, self._fault(audio, sequence, utterance))
+            if send:
+                pieces, size = [], min(2 * size, PIECE_FRAMES)
+
+    @property
+    def _starts_afresh(self) -> bool:
+        return self.plan.request.buffer_speech_tokens is None
+
+    def _first_prompt(self) -> Prompt:
+        voice = self.plan.voice
+        if voice is None:
+            return Prompt(np.zeros((self.codec.codebooks, 0), dtype=np.int64), "")
+        return Prompt(self.voices.codes(voice), voice.transcript)
+
+    def _carry(self, take: Take, spoken: Utterance, coming: Utterance) -> Prompt:
+        """The passage just spoken as the next one's prompt, cut where the window would leave too little room."""
+        codes = take.sequence.codes(0, take.frames)
+        room = self.window_frames - round(ROOM * coming.seconds * self.codec.frame_rate)
+        if codes.shape[1] <= room:
+            return Prompt(codes, spoken.text)
+        words, _ = cut_transcript(spoken.text, room / codes.shape[1])
+        return Prompt(codes[:, :room], words)
+
+    def _codec_stream(self, number: int) -> DacStream:
+        """A decoder of codes; the first passage goes on where the caller's earlier request ended."""
+        earlier = self.plan.request.buffer_speech_tokens
+        if number > 0 or earlier is None:
+            return self.codec.stream()
+        return self.codec.stream(torch.from_numpy(np.array(earlier.T)))
+
+    def _fault(self, audio: Audio, sequence: CodeSequence, utterance: Utterance) -> str | None:
+        """What is wrong with a take. Random weights make noise, and a caller's own limit is no fault of the take."""
+        stopped_by_caller = not sequence.ended_by_itself and sequence.max_frames == self._budget
+        if not self.config.speech or stopped_by_caller:
+            return None
+        return judge(TakeFacts(audio, self.codec.sample_rate, utterance.seconds, sequence.ended_by_itself))
+
+    def _note_unspoken(self, number: int) -> None:
+        left = " ".join(u.text for u in self.plan.utterances[number:])
+        self.notes.append(f"max_new_tokens reached; {len(left)} characters were not spoken, from {left[:40]!r} on")
+        self.cut_short = True
+
+    def _gap(self, number: int) -> Audio:
+        return self._silence(round(GAP_SECONDS * self.codec.sample_rate) if number else 0)
+
+    def _silence(self, samples: int) -> Audio:
+        return np.zeros((1, samples), dtype=np.float32)
+
+    def _chunk(self, audio: Audio, frames: int, status: GenerationStatus = GenerationStatus.ACTIVE) -> AudioChunk:
+        """Audio, and what the caller should know by now; each note is said once."""
+        notes, self.notes = tuple(self.notes), []
+        expected = min(self.plan.seconds * self.codec.frame_rate, self.sampling.max_new_tokens)
+        chunk = AudioChunk(
+            audio=audio,
+            sample_rate=self.codec.sample_rate,
+            index=self.chunks,
+            status=status,
+            steps_executed=frames,
+            progress=1.0 if status is not GenerationStatus.ACTIVE else min(0.99, frames / expected),
+            seed=self.sampling.seed,
+            buffer_speech_tokens=self.tail,
+            notes=notes,
+        )
+        self.chunks += 1
+        return chunk

@@ -1,0 +1,46 @@
+"""Dia, whole: the only file that sees the network, the codec, the text and the voice. Above it there is no torch."""
+
+from collections.abc import Iterator
+
+from models.codecs.dac import DacCodec
+from models.decoding.cache import KeyValuePool
+from models.decoding.sequence import Wait
+from models.dia.dialogue import Dialogue
+from models.dia.generate import DiaDecoder
+from models.dia.model import DiaNetwork
+from models.dia.plan import Plan, make_plan
+from models.dia.voice import VoiceCache, check_codes, read_voice
+from models.errors import InvalidRequest, WeightsError
+from models.request import AudioChunk, AudioGenerationRequest
+
+
+class DiaPipeline:
+    """Text and a voice → audio, for the engine to run. Immutable but for the caches."""
+
+    channels = 1
+
+    def __init__(self, name: str, network: DiaNetwork, codec: DacCodec, pool: KeyValuePool) -> None:
+        if codec.codebooks != network.config.decoder.codebooks:
+            raise WeightsError(
+                f"{name}: the network writes {network.config.decoder.codebooks} codebooks, the codec reads "
+                f"{codec.codebooks}; they do not belong together."
+            )
+        self.name = name
+        self.network = network
+        self.codec = codec
+        self.decoder = DiaDecoder(network, pool)
+        self.voices = VoiceCache(codec)
+        self.sample_rate = codec.sample_rate
+
+    def prepare(self, request: AudioGenerationRequest) -> Plan:
+        """Everything that can be refused, before any model work: model, sampling, voice, text."""
+        if request.model != self.name:
+            raise InvalidRequest("model", f"is {request.model!r}; {self.name!r} is loaded here.")
+        if request.buffer_speech_tokens is not None:
+            check_codes(request.buffer_speech_tokens, self.codec, "buffer_speech_tokens")
+        voice = read_voice(request, self.codec)
+        return make_plan(request, voice, self.decoder.max_frames, self.codec.frame_rate)
+
+    def speak(self, plan: Plan) -> Iterator[Wait | AudioChunk]:
+        """The job of a plan; see models/dia/dialogue.py."""
+        return Dialogue(plan, self.network.config, self.codec, self.voices, self.decoder.max_frames).speak()

@@ -1,0 +1,143 @@
+"""A caller's voice prompt → codes of a clean clip, and the words that clip says. Knows no passage and no sampling.
+
+A transcript that says more than its audio makes the model speak the rest, so the two are kept in step: a clip that is
+cut takes its transcript with it, and a pair that cannot belong together is refused.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.audio.read import read_audio
+from models.audio.silence import cut_at_pause, is_silent, level, trim_silence, voiced_seconds
+from models.codecs.dac import DacCodec
+from models.dia.script import cut_transcript, estimate_seconds, parse_script
+from models.errors import InvalidRequest, UnreadableAudio
+from models.request import Audio, AudioGenerationRequest
+
+VOICE_SECONDS = 20.0  # prompt and new speech share a window of 35.6 s; more prompt would leave too little to speak in
+SHORTEST_SECONDS = 0.5  # of speech; less carries no voice
+CACHED_VOICES = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """A prompt ready for the model, except that `audio` may still have to be encoded."""
+
+    transcript: str  # "[S1] …", what the clip says
+    seconds: float
+    codes: np.ndarray | None = None  # [K, T]
+    audio: Audio | None = None  # [1, L] at the codec's rate
+    notes: tuple[str, ...] = ()
+
+
+def read_voice(request: AudioGenerationRequest, codec: DacCodec) -> Voice | None:
+    """The voice that a request asks for. No model work; raises InvalidRequest or UnreadableAudio."""
+    if request.audio_prompt is not None:
+        return _from_audio(request, codec.sample_rate)
+    if len(request.audio_prompt_tokens):
+        codes = check_codes(request.audio_prompt_tokens, codec, "audio_prompt_tokens")
+        seconds = codes.shape[1] / codec.frame_rate
+        if seconds > VOICE_SECONDS:
+            raise InvalidRequest(
+                "audio_prompt_tokens",
+                f"holds {codes.shape[1]} frames, {seconds:.1f} s; a prompt may be {VOICE_SECONDS:g} s long. "
+                "Send fewer frames, and only the words they say.",
+            )
+        return Voice(_transcript(request, seconds), seconds, codes=codes)
+    return None
+
+
+def check_codes(codes: object, codec: DacCodec, field: str) -> np.ndarray:
+    """Public codes, [N, K] or flat of length N·K → int64 [K, N]. Raises InvalidRequest."""
+    K = codec.codebooks
+    array = np.asarray(codes, dtype=np.int64)
+    if array.ndim == 1 and array.size % K == 0:
+        array = array.reshape(-1, K)
+    if array.ndim != 2 or array.shape[1] != K:
+        raise InvalidRequest(
+            field, f"has shape {array.shape}; it must be [N, {K}], or flat and a multiple of {K} long."
+        )
+    wrong = np.argwhere((array < 0) | (array >= codec.codebook_size))
+    if len(wrong):
+        n, k = wrong[0]
+        raise InvalidRequest(
+            field, f"holds {array[n, k]} in frame {n}, codebook {k}; codes are 0 to {codec.codebook_size - 1}."
+        )
+    return array.T.copy()
+
+
+class VoiceCache:
+    """Codes of the voices used last, by the samples they come from: the same clip is encoded once."""
+
+    def __init__(self, codec: DacCodec, most: int = CACHED_VOICES) -> None:
+        self._codec = codec
+        self._most = most
+        self._codes: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def codes(self, voice: Voice) -> np.ndarray:
+        """[K, T]. Encodes if it has to."""
+        if voice.codes is not None:
+            return voice.codes
+        assert voice.audio is not None
+        key = hashlib.sha256(voice.audio.tobytes()).hexdigest()
+        if key not in self._codes:
+            self._codes[key] = self._codec.encode(voice.audio).cpu().numpy()
+        self._codes.move_to_end(key)
+        while len(self._codes) > self._most:
+            self._codes.popitem(last=False)
+        return self._codes[key]
+
+
+def _from_audio(request: AudioGenerationRequest, sample_rate: int) -> Voice:
+    assert request.audio_prompt is not None
+    audio = read_audio(request.audio_prompt, field="audio_prompt", sample_rate=sample_rate)
+    if is_silent(audio):
+        raise UnreadableAudio("audio_prompt", "is silent. Send a recording of someone speaking.")
+    audio = trim_silence(audio, sample_rate)
+    spoken = voiced_seconds(audio, sample_rate)
+    if spoken < SHORTEST_SECONDS:
+        raise UnreadableAudio(
+            "audio_prompt", f"holds {spoken:.2f} s of sound; at least {SHORTEST_SECONDS:g} s of speech are needed."
+        )
+    transcript = _transcript(request, spoken)
+    kept, words, notes = _cut(audio, transcript, sample_rate, request.max_audio_prompt_seconds)
+    return Voice(words, kept.shape[1] / sample_rate, audio=level(kept, sample_rate), notes=notes)
+
+
+def _transcript(request: AudioGenerationRequest, seconds: float) -> str:
+    """The prompt's words as a script. Raises InvalidRequest if there are none, or not as many as the audio can hold."""
+    if request.prompt is not None and not request.audio_prompt_transcription:
+        return ""  # the caller's own prompt holds the words
+    if not request.audio_prompt_transcription.strip():
+        raise InvalidRequest(
+            "audio_prompt_text",
+            "is missing: the model needs the words of the voice prompt to clone it, and this build has no transcriber. "
+            "Write down what the recording says.",
+        )
+    words = parse_script(request.audio_prompt_transcription, field="audio_prompt_text").text
+    estimate = estimate_seconds(words)
+    if not seconds / 5 - 2 <= estimate <= 2.5 * seconds + 2:
+        raise InvalidRequest(
+            "audio_prompt_text",
+            f"takes about {estimate:.0f} s to say, but audio_prompt holds {seconds:.1f} s of speech. "
+            "Give exactly the words of the recording.",
+        )
+    return words
+
+
+def _cut(audio: Audio, transcript: str, sample_rate: int, max_seconds: int) -> tuple[Audio, str, tuple[str, ...]]:
+    """Audio and words of at most max_seconds, and what was left out."""
+    limit = min(float(max_seconds), VOICE_SECONDS)
+    kept = cut_at_pause(audio, sample_rate, limit)
+    if kept.shape[1] == audio.shape[1]:
+        return audio, transcript, ()
+    why = "max_audio_prompt_seconds" if max_seconds <= VOICE_SECONDS else "the most that leaves room to speak"
+    note = (
+        f"audio_prompt: {audio.shape[1] / sample_rate:.1f} s of speech were cut to {kept.shape[1] / sample_rate:.1f} s "
+        f"({limit:g} s: {why})"
+    )
+    words, dropped = cut_transcript(transcript, voiced_seconds(kept, sample_rate) / voiced_seconds(audio, sample_rate))
+    return kept, words, (f"{note}; of its words these were taken to lie behind the cut: {dropped!r}",)

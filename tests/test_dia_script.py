@@ -1,0 +1,387 @@
+"""models/dia/script.py and normalise.py: no word is lost, limits hold, and a caller is told what was changed."""
+
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.dia.normalise import CUES, normalise
+from models.dia.script import (
+    Script,
+    Turn,
+    _Planner,
+    _words,
+    cut_transcript,
+    estimate_seconds,
+    parse_script,
+    plan_passages,
+    spoken_words,
+)
+from models.dia.tokenizer import byte_length, encode
+from models.errors import InvalidRequest
+
+SENTENCE = "This is one sentence of about four seconds, which I say to you now."  # 4.6 s
+MAX_SECONDS, MIN_SECONDS = 18, 5
+
+words = st.text(st.characters(categories=["L", "N"], max_codepoint=0x4FF), min_size=1, max_size=10)
+word_marks = st.sampled_from(["", "", "", ".", ",", "?", "...", ";", ' "'])
+spoken = st.lists(st.tuples(words, word_marks).map("".join), min_size=1, max_size=60).map(" ".join)
+turns = st.builds(Turn, st.sampled_from([1, 2]), spoken)
+scripts = st.lists(turns, min_size=1, max_size=12).map(lambda given: Script(tuple(given)))
+pieces = st.sampled_from(
+    [
+        "[S1] ",
+        "[S2]",
+        " [ s1 ] ",
+        "\nS2: ",
+        "(laughs)",
+        "[clears throat]",
+        "(aside)",
+        "“",
+        "—",
+        "…",
+        "😀",
+        "\x01",
+        "\r\n",
+    ]
+)
+any_text = st.lists(st.one_of(pieces, st.text(max_size=12), words), max_size=40).map("".join)
+
+
+def joined(passages) -> str:
+    return " ".join(passage.text for passage in passages)
+
+
+def speakers(passage) -> set[int]:
+    return {turn.speaker for turn in passage.turns}
+
+
+def dialogue(*sentences: int) -> Script:
+    """Speakers in turn, the n-th with so many sentences."""
+    return Script(tuple(Turn(i % 2 + 1, " ".join([SENTENCE] * n)) for i, n in enumerate(sentences)))
+
+
+# Cleaning
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("“Don’t”, she said", '"Don\'t", she said'),
+        ("wait… no", "wait... no"),
+        ("yes—no", "yes - no"),
+        ("5–6 o’clock", "5-6 o'clock"),
+        ("a\r\nb\tc\u00a0d\u2028e", "a b c d e"),
+        ("of\ufb01ce ＡＢＣ！", "office ABC!"),
+        ("zero\u200bwidth\ufeff soft\u00adhyphen", "zerowidth softhyphen"),
+        ("cafe\u0301 naïve", "café naïve"),
+        ("2½ cups", "2 1/2 cups"),
+        ("10² 20 °C", "10² 20 °C"),
+        ("hi😀there 1\ufe0f\u20e3", "hi there 1"),
+        ("bell\x07 half\ud83d", "bell half"),
+        ("a ´quoted´ word, ¨ stays", "a 'quoted' word, ¨ stays"),
+    ],
+)
+def test_characters_become_what_the_model_reads(written, read):
+    assert normalise(written)[0] == read
+
+
+@pytest.mark.parametrize(
+    ("written", "note"),
+    [
+        ("“Hi”", "replaced typographic characters by plain ones (2): '“', '”'"),
+        ("Hi\u200b", "removed invisible characters (1): U+200B"),
+        ("Hi 😀😀\x07", "removed characters that cannot be spoken (3): '😀', U+0007"),
+        ("Hi Пётр", "kept characters that the model, which reads English, may misread (4): 'П', 'ё', 'т', …"),
+        ("s1: Hi [ S2 ]", "read speaker labels as tags (2): 's1:', '[ S2 ]'"),
+        ("[Laughs] (SIGHS)", "read cues in another spelling (2): '[Laughs]', '(SIGHS)'"),
+        (
+            "Hi (which is short)",
+            "kept text in brackets as words to speak, being no cue of the model (1): '(which is short)'",
+        ),
+        (
+            "Hi [laugh]",
+            "kept text in brackets as words to speak, being no cue of the model (1): '[laugh]'. Did you mean (laughs)?",
+        ),
+    ],
+)
+def test_each_change_is_told(written, note):
+    assert normalise(written)[1] == (note,)
+
+
+def test_plain_text_is_left_alone_without_notes():
+    text = "[S1] Café, 3 o'clock? (laughs) [S2] Yes!"
+    assert normalise(text) == (text, ())
+    assert normalise(f"  {text}\n\n") == (text, ())
+
+
+def test_a_note_never_repeats_a_whole_text():
+    (note,) = normalise("Hi (" + "long " * 500 + ")")[1]
+    assert len(note) < 200
+
+
+@settings(deadline=None)
+@given(any_text)
+def test_cleaning_twice_changes_nothing_more(text):
+    once, _ = normalise(text)
+    assert normalise(once)[0] == once
+
+
+@pytest.mark.parametrize("text", ["S1: Hi\nS2: Ho", "[s1]Hi[s2]Ho", "[ S1 ] Hi\n[S2]: Ho", "［Ｓ１］Hi 【S2】 Ho"])
+def test_clear_speaker_labels_are_tags(text):
+    assert parse_script(text).turns == (Turn(1, "Hi"), Turn(2, "Ho"))
+
+
+@pytest.mark.parametrize("tag", ["[S3]", "[S0]", "[ s 12 ]", "[Speaker 1]", "[speaker_2]"])
+def test_a_speaker_the_model_lacks_is_refused(tag):
+    with pytest.raises(InvalidRequest, match=r"text: names the speakers .* Start each turn with one of these"):
+        parse_script(f"[S1] Hi. {tag} Ho.")
+
+
+def test_a_third_label_is_refused_beside_the_first_two_and_else_a_word():
+    with pytest.raises(InvalidRequest, match="'S3:'"):
+        parse_script("S1: Hi\nS3: Ho")
+    with pytest.raises(InvalidRequest, match="'Speaker 1:'"):
+        parse_script("Speaker 1: Hi")
+    assert parse_script("S3: a store").turns == (Turn(1, "S3: a store"),)
+
+
+@pytest.mark.parametrize("cue", sorted(CUES))
+def test_every_cue_is_known_in_brackets_too(cue):
+    assert normalise(f"[{cue[1:-1].upper()}]")[0] == cue
+
+
+# Turns
+
+
+def test_words_before_the_first_tag_are_speaker_1s():
+    assert parse_script("Hi. [S2] Ho.").turns == (Turn(1, "Hi."), Turn(2, "Ho."))
+    assert parse_script("Hi.") == Script((Turn(1, "Hi."),))
+
+
+def test_turns_of_one_speaker_in_a_row_are_kept():
+    assert parse_script("[S1] A. [S1] B.").turns == (Turn(1, "A."), Turn(1, "B."))
+
+
+def test_empty_turns_are_left_out_with_a_note():
+    script = parse_script("[S1] [S2] hi [S1] ...", field="prompt")
+    assert script == Script((Turn(2, "hi"),), ("prompt: left out turns without words (2)",), "prompt")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "[S1]", "[S1] ... [S2] ?!", "😀", "\u200b"])
+def test_a_text_without_words_is_refused(text):
+    with pytest.raises(InvalidRequest, match="input: holds nothing that can be spoken"):
+        parse_script(text, field="input")
+
+
+def test_a_script_reads_back_as_its_text():
+    text = "[S1] A. (laughs) [S2] B."
+    assert parse_script(text).text == text
+
+
+def test_a_cue_of_two_words_is_one_word():
+    assert spoken_words("[S1] Well(clears throat), hi there.[S2] Ho") == ("Well(clears throat),", "hi", "there.", "Ho")
+
+
+# Time
+
+
+def test_ordinary_prose_takes_a_second_for_14_to_16_characters():
+    prose = (
+        "It was a bright cold day in spring, and the clock of the old town hall was striking one. "
+        "Would you like to come along to the market, or do you have to be at home before the rain starts?"
+    )
+    assert 14 < len(prose) / estimate_seconds(prose) < 16
+
+
+def test_tags_take_no_time_and_words_add_up():
+    assert estimate_seconds("[S1] Hi there. [S2] Ho.") == pytest.approx(
+        estimate_seconds("Hi there.") + estimate_seconds("Ho.")
+    )
+
+
+def test_digits_signs_cues_and_pauses_take_longer_than_letters():
+    assert estimate_seconds("1984") > 3 * estimate_seconds("year")
+    assert estimate_seconds("+1 +1 +1") > 3 * estimate_seconds("a1 b1 c1") / 2
+    assert estimate_seconds("hi (clears throat)") == pytest.approx(estimate_seconds("hi") + 1.0, abs=0.1)
+    assert estimate_seconds("Oh. No") > estimate_seconds("Oh, No") > estimate_seconds("Oho No")
+
+
+# Passages
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts, st.integers(40, 1024))
+def test_no_word_is_lost_or_doubled_and_no_limit_broken(script, max_bytes):
+    passages = plan_passages(script, max_bytes=max_bytes)
+    assert spoken_words(joined(passages)) == spoken_words(script.text)
+    for passage in passages:
+        assert byte_length(passage.text) <= max_bytes
+        assert passage.seconds == pytest.approx(estimate_seconds(passage.text))
+        assert passage.seconds <= MAX_SECONDS + 1e-6 or len(spoken_words(passage.text)) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts)
+def test_every_word_keeps_its_speaker(script):
+    def spoken_by(turns):
+        return [(turn.speaker, word) for turn in turns for word in spoken_words(turn.text)]
+
+    passages = plan_passages(script, max_bytes=400)
+    assert spoken_by(turn for passage in passages for turn in passage.turns) == spoken_by(script.turns)
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts)
+def test_no_passage_is_too_short_unless_the_script_is(script):
+    passages = plan_passages(script, max_bytes=1024)
+    assert len(passages) == 1 or min(passage.seconds for passage in passages) >= MIN_SECONDS - 1e-6
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts)
+def test_a_script_that_fits_is_one_passage_and_only_that(script):
+    passages = plan_passages(script, max_bytes=1024)
+    fits = estimate_seconds(script.text) <= MAX_SECONDS and byte_length(script.text) <= 1024
+    assert (len(passages) == 1) == fits or len(spoken_words(script.text)) == 1
+    assert len(passages) > 1 or passages[0].text == " ".join(script.text.split())
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_text)
+def test_any_text_gives_passages_or_an_invalid_request(text):
+    try:
+        script = parse_script(text)
+        passages = plan_passages(script, max_bytes=200)
+    except InvalidRequest:
+        return
+    assert spoken_words(joined(passages)) == spoken_words(script.text)
+    for passage in passages:
+        assert 1 <= len(encode(passage.text)) <= 200
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["Yes.", "well,", "word", "a", "longer-words-too!"]), min_size=1, max_size=9), st.data()
+)
+def test_cuts_are_the_cheapest_of_all_cuts(texts, data):
+    """The slow twin: every way to cut a few words."""
+    who = data.draw(st.lists(st.sampled_from([1, 2]), min_size=len(texts), max_size=len(texts)))
+    script = Script(tuple(map(Turn, who, texts)))
+    words = _words(script)
+    planner = _Planner(script, words, max_bytes=40, max_seconds=1.5, min_seconds=0.4)
+
+    def cost(cuts):
+        return sum(planner._cost(start, end) for start, end in pairwise(cuts))
+
+    inner = range(1, len(words))
+    every = [(0, *c, len(words)) for n in range(len(words)) for c in combinations(inner, n)]
+    allowed = [cuts for cuts in every if all(b - a == 1 or planner._fits(a, b) for a, b in pairwise(cuts))]
+    assert cost(planner.cuts()) == pytest.approx(min(map(cost, allowed)))
+
+
+def test_passages_end_at_turns_and_keep_both_speakers():
+    passages = plan_passages(dialogue(*[1] * 14), max_bytes=1024)
+    assert sorted(len(passage.turns) for passage in passages) == [2, 3, 3, 3, 3]
+    assert all(turn.text == SENTENCE for passage in passages for turn in passage.turns)
+    assert all(speakers(passage) == {1, 2} for passage in passages)
+
+
+def test_passages_are_balanced():
+    """A greedy plan would give 18 s and a rest."""
+    script = parse_script(" ".join(f"[S{i % 2 + 1}] Yes, I think so too." for i in range(16)))
+    lengths = [passage.seconds for passage in plan_passages(script, max_bytes=1024)]
+    assert len(lengths) == 2
+    assert max(lengths) - min(lengths) < 2
+
+
+def test_long_turns_are_cut_at_sentences_so_that_both_speakers_stay():
+    """Four turns of 14 s: whole turns would make each passage a monologue."""
+    passages = plan_passages(dialogue(3, 3, 3, 3), max_bytes=1024)
+    assert all(turn.text.endswith("now.") for passage in passages for turn in passage.turns)
+    assert sum(speakers(passage) == {1, 2} for passage in passages) >= len(passages) - 2
+
+
+def test_a_monologue_is_cut_at_sentences_and_has_one_speaker():
+    passages = plan_passages(dialogue(12), max_bytes=1024)
+    assert [round(passage.seconds) for passage in passages] == [14] * 4
+    assert all(speakers(passage) == {1} and passage.text.endswith("now.") for passage in passages)
+
+
+def test_a_sentence_too_long_is_cut_at_a_clause_and_then_between_words():
+    clauses = ", ".join(["and this is a clause that takes some seconds to speak aloud"] * 12)
+    assert [p.text[-1] for p in plan_passages(parse_script(clauses), max_bytes=1024)][:-1] == [","] * 2
+    assert len(plan_passages(parse_script("word " * 120), max_bytes=1024)) == 3
+
+
+def test_no_sentence_ends_at_a_title_or_initial():
+    script = parse_script("So he met Dr. Smith and J. Jones there today. " * 12)
+    assert all(passage.text.endswith("today.") for passage in plan_passages(script, max_bytes=1024))
+
+
+def test_a_cue_of_two_words_is_never_cut():
+    passages = plan_passages(parse_script("(clears throat) " * 60), max_bytes=1024)
+    assert len(passages) > 3
+    assert set(spoken_words(joined(passages))) == {"(clears throat)"}
+
+
+def test_a_short_turn_between_long_ones_is_no_passage_of_its_own():
+    script = Script((Turn(1, " ".join([SENTENCE] * 3)), Turn(2, "Yes, quite."), Turn(1, " ".join([SENTENCE] * 3))))
+    assert all(passage.seconds >= MIN_SECONDS for passage in plan_passages(script, max_bytes=1024))
+
+
+def test_few_bytes_make_more_passages():
+    script = dialogue(*[1] * 4)
+    assert len(plan_passages(script, max_bytes=1024)) < len(plan_passages(script, max_bytes=80))
+
+
+@pytest.mark.parametrize("max_bytes", [-5, 0, 10])
+def test_a_word_that_does_not_fit_is_refused_with_the_room_there_is(max_bytes):
+    room = max(0, max_bytes - 2)
+    with pytest.raises(InvalidRequest, match=rf"prompt: holds a word of 9 bytes, 'elephants'.* room for {room} at a"):
+        plan_passages(parse_script("elephants walk", field="prompt"), max_bytes=max_bytes)
+
+
+def test_a_word_longer_than_a_passage_stands_alone():
+    passages = plan_passages(parse_script(f"well {'x' * 400} well"), max_bytes=1024)
+    assert spoken_words(passages[1].text) == ("x" * 400,)
+
+
+# Cutting a transcript
+
+
+@settings(deadline=None)
+@given(scripts, st.floats(0, 1, exclude_max=True))
+def test_a_cut_transcript_keeps_every_word_and_no_more_than_its_share(script, fraction):
+    kept, dropped = cut_transcript(script.text, fraction)
+    assert spoken_words(kept) + spoken_words(dropped) == spoken_words(script.text)
+    assert estimate_seconds(kept) <= fraction * estimate_seconds(script.text) + 1e-9
+    assert not kept or kept.startswith("[S")
+    assert dropped.startswith("[S")
+
+
+def test_the_tag_of_a_cut_turn_is_repeated():
+    assert cut_transcript("[S1] one two three four [S2] five", 0.5) == ("[S1] one two", "[S1] three four [S2] five")
+
+
+def test_a_cut_prefers_a_sentence_end_that_is_near():
+    text = "[S1] Hello there my old friend. Oh, how are you today? [S2] I am quite fine, thanks to you."
+    assert cut_transcript(text, 0.36)[0] == "[S1] Hello there my old friend."
+    assert cut_transcript(text, 0.66)[1].startswith("[S2] I am")
+
+
+def test_a_cut_prefers_a_change_of_speaker_that_is_near():
+    text = "[S1] one two three four five six seven eight [S2] nine ten eleven twelve"
+    assert cut_transcript(text, 0.68)[0].endswith("eight")
+
+
+def test_no_sentence_end_near_means_a_cut_between_words():
+    assert cut_transcript("Yes. one two three four five six seven eight", 0.5)[0] == "Yes. one two three"
+
+
+def test_a_whole_fraction_keeps_all_and_none_drops_all():
+    assert cut_transcript("[S1] Hi.", 1.0) == ("[S1] Hi.", "")
+    assert cut_transcript("[S1] Hi.", 1.5) == ("[S1] Hi.", "")
+    assert cut_transcript("[S1] Hi.", 0.0) == ("", "[S1] Hi.")
+    assert cut_transcript("", 0.5) == ("", "")
