@@ -235,7 +235,7 @@ class Engine:
         try:
             self.pipeline.decoder.step()
         except Exception as error:  # one tensor program for all of them: nobody's state can be trusted after it
-            for job in jobs:
+            for job in filter(lambda job: job.admitted, jobs):
                 failed = GenerationFailed(f"The decoder step failed: {error}")
                 failed.__cause__ = error
                 self._finish(job, failed)

@@ -22,6 +22,14 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _file(value: Any) -> Any:
+    """Cog hands on a file input that is no URL as the bare string it was, such as /etc/hostname."""
+    if value is not None and not isinstance(value, Path):
+        raise ValueError("is no file")
+    return value
+
+
+File = Annotated[Path, BeforeValidator(_file)]
 Integer = Annotated[int, BeforeValidator(_number)]
 Number = Annotated[float, BeforeValidator(_number)]
 
@@ -35,7 +43,7 @@ class DialogueInputs(BaseModel):
         min_length=1,
         description="Dialogue to speak: turns start with [S1] or [S2]; cues such as (laughs) stand in parentheses.",
     )
-    audio_prompt: Path | None = Field(
+    audio_prompt: File | None = Field(
         default=None,
         description="Recording of the voice to clone: wav, mp3, flac, ogg, opus or m4a.",
     )
@@ -155,11 +163,13 @@ def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
             return field, f"is {value}; choose {context['expected']}."
         case "int_from_float":
             return field, f"is {value}; it must be a whole number."
-        case "none_required" | "string_type" | "path_type":
-            return field, f"is {value}; it must be {'a file' if 'path' in detail['type'] else 'a string'}."
+        case "string_type":
+            return field, f"is {value}; it must be a string."
         case "finite_number":
             low, high = _bounds(schema, field)
             return field, f"is {value}; it must be a finite number between {low} and {high}."
+        case "value_error" if schema.model_fields[field].annotation == File | None:
+            return field, f"is {value}; send the file's http(s) URL, or its content as a data: URI."
         case _:
             wanted = "a whole number" if "int" in str(schema.model_fields[field].annotation) else "a number"
             return field, f"is {value}; it must be {wanted}, not {type(detail['input']).__name__}."

@@ -1,13 +1,17 @@
 """The decode loop: sequences share steps and nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from conftest import plain
 from models.decoding.cache import CacheShape, KeyValuePool
 from models.decoding.sequence import CodeSequence
 from models.dia.generate import DiaDecoder
 from models.dia.model import DiaNetwork
+from models.dia.stepper import StaticStepper
 from models.request import SamplingParams
 
 DELAYS = (0, 8, 9, 10, 11, 12, 13, 14, 15)
@@ -16,6 +20,13 @@ TEXTS = (b"\x01Hi there.", b"\x01One two three. \x02Four (laughs) five six.", b"
 
 def decoder(network: DiaNetwork, slots: int = 4) -> DiaDecoder:
     return DiaDecoder(network, KeyValuePool(network.cache_shape, slots=slots, device=network.device))
+
+
+def static(network: DiaNetwork, slots: int = 4) -> DiaDecoder:
+    """The decoder as it runs on a GPU, save that no graph is captured."""
+    stepper = decoder(network, slots)
+    stepper._step = StaticStepper(network, stepper.pool, stepper.state)
+    return stepper
 
 
 def sequence(number: int, **changed: float) -> CodeSequence:
@@ -52,6 +63,41 @@ def test_codes_in_a_batch_equal_codes_alone_exactly(dia_network: DiaNetwork) -> 
         alone = sequence(n)
         run(decoder(dia_network, slots=1), alone)
         np.testing.assert_array_equal(codes(each), codes(alone))
+
+
+def test_static_step_equals_eager_step(dia_network: DiaNetwork) -> None:
+    """Slots of other lengths, free slots and slots that still read their prompt share its fixed shapes."""
+    stepper = static(dia_network)
+    parallel = [sequence(n) for n in range(3)]
+    for each in parallel:
+        stepper.admit(each)
+        for _ in range(7):
+            stepper.step()
+    stepper.release(parallel[0])
+    late = sequence(3)
+    stepper.admit(late)
+    while not (parallel[1].done and parallel[2].done and late.done):
+        stepper.step()
+    for n, each in ((1, parallel[1]), (2, parallel[2]), (3, late)):
+        alone = sequence(n)
+        run(decoder(dia_network), alone)
+        np.testing.assert_array_equal(codes(each), codes(alone))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_captured_graph_equals_the_static_step_it_was_captured_from(dia_directory: Path) -> None:
+    network = DiaNetwork.load(dia_directory, dtype=torch.float32, device=torch.device("cuda"), pack=plain)
+    captured, plainly = decoder(network), static(network)
+    plainly._step._run = lambda shape: plainly._step.step(*shape)  # type: ignore[method-assign]
+    for stepper in (captured, plainly):
+        together = [sequence(n) for n in range(4)]
+        run(stepper, *together)
+        results = [codes(each) for each in together]
+        if stepper is captured:
+            expected = results
+    for a, b in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_joining_and_leaving_at_any_step_changes_nobody_elses_codes(dia_network: DiaNetwork) -> None:

@@ -31,9 +31,9 @@ class GridState:
         self.row = torch.zeros(slots, dtype=torch.long, device=device)  # the row that is read next
         self.end = torch.full((slots,), _NEVER, device=device)  # the row in which codebook 0 holds eos
         self.limit = torch.full((slots,), _NEVER, device=device)  # the row in which it does at the latest
-        self.options = StepOptions(
-            *(torch.ones(slots, device=device) for _ in range(3)), torch.ones(slots, dtype=torch.long, device=device)
-        )
+        self.active = torch.ones(slots, dtype=torch.bool, device=device)  # a slot that is not stands still when written
+        scale, temperature, top_p = torch.ones(3, slots, device=device)
+        self.options = StepOptions(scale, temperature, top_p, torch.ones(slots, dtype=torch.long, device=device))
 
     def load(self, slot: int, sequence: CodeSequence) -> None:
         """Start a sequence in a slot: reading begins at its last known complete row."""
@@ -83,9 +83,10 @@ class GridState:
         codes = torch.where(since == self.delays, self.eos, codes)
         codes = torch.where(since > self.delays, self.pad, codes)
         codes = torch.where(known == UNKNOWN, codes, known)
-        self.grid[slots, :, row] = codes
-        self.row[slots] = row
-        self.end[slots] = end
+        active = self.active[slots]
+        self.grid[slots, :, row] = torch.where(active[:, None], codes, known)
+        self.row[slots] = torch.where(active, row, row - 1)
+        self.end[slots] = torch.where(active, end, self.end[slots])
         return codes, end
 
 

@@ -122,7 +122,9 @@ class Dialogue:
     ) -> Generator[Wait | AudioChunk, None, Take]:
         """Generate and decode side by side. `send` gives each piece away at once; else they are kept for the check."""
         speech = self._codec_stream(number)
-        fade = EdgeFade(self.codec.sample_rate, fade_in=number > 0 or self._starts_afresh)
+        last = len(self.plan.utterances) - 1
+        # Only where passages meet: the outer edges belong to whoever finishes or continues the audio.
+        fade = EdgeFade(self.codec.sample_rate, 1, fade_in=number > 0, fade_out=number < last)
         pieces = [self._gap(number)]
         size = 1 if send else PIECE_FRAMES
         pushed = 0
@@ -130,9 +132,9 @@ class Dialogue:
             yield Wait(sequence, pushed + size + (self.codec.context_frames if pushed == 0 else 0))
             fresh = torch.from_numpy(sequence.codes(pushed, sequence.frames))
             pushed = sequence.frames
-            pieces.append(fade.push(self._decode(speech, fresh)))
+            pieces.append(fade.push(speech.push(fresh).float().cpu().numpy()))
             if sequence.done:
-                pieces.append(fade.push(speech.flush().cpu().numpy()))
+                pieces.append(fade.push(speech.flush().float().cpu().numpy()))
                 pieces.append(fade.flush())
             audio = np.concatenate(pieces, axis=1)
             tail = speech.tail.T.cpu().numpy()
@@ -144,10 +146,6 @@ class Dialogue:
                 return Take(sequence, audio, tail, self._fault(audio, sequence, utterance))
             if send:
                 pieces, size = [], min(2 * size, PIECE_FRAMES)
-
-    @property
-    def _starts_afresh(self) -> bool:
-        return self.plan.request.buffer_speech_tokens is None
 
     def _first_prompt(self) -> Prompt:
         voice = self.plan.voice

@@ -12,7 +12,7 @@ from models.decoding.cache import KeyValuePool
 from models.decoding.grid import GridState, host_end
 from models.decoding.sequence import CodeSequence
 from models.dia.model import DiaNetwork
-from models.dia.sampler import sample_codes
+from models.dia.stepper import EagerStepper, Place, StaticStepper
 
 PREFILL_ROWS = 128  # rows of a prompt taken in one go: between two of them others step, and a cancel is heard
 
@@ -38,6 +38,8 @@ class DiaDecoder:
         self.network = network
         self.pool = pool
         self.state = GridState(pool.slots, c.decoder.positions, c.delays, c.eos, c.pad, c.bos, network.device)
+        stepper = StaticStepper if network.device.type == "cuda" else EagerStepper
+        self._step = stepper(network, pool, self.state)
         self._running: dict[int, _Running] = {}
 
     @property
@@ -54,7 +56,7 @@ class DiaDecoder:
         assert sequence.rows_needed <= self.network.config.decoder.positions, sequence.rows_needed
         with torch.inference_mode():
             slot = self.pool.take()
-            self.pool.text[slot] = self.network.read_text(sequence.text)
+            self._step.load_text(slot, self.network.read_text(sequence.text))
             self.state.load(slot, sequence)
         self._running[id(sequence)] = _Running(sequence, slot)
 
@@ -81,13 +83,7 @@ class DiaDecoder:
         running.row = stop
 
     def _decode(self, ready: list[_Running]) -> None:
-        slots = torch.tensor([r.slot for r in ready], device=self.network.device)
-        cond, uncond = self.network.step(
-            self.state.read(slots), self.pool, [r.slot for r in ready], [r.row for r in ready]
-        )
-        options, uniform = self.state.draws(slots)
-        chosen = sample_codes(cond, uncond, options, uniform, self.network.config.eos)
-        codes, ends = (t.cpu().numpy() for t in self.state.write(slots, chosen))
-        for running, row, end in zip(ready, codes, ends.tolist(), strict=True):
+        rows = self._step([Place(r.slot, r.row, len(r.sequence.text)) for r in ready])
+        for running, row in zip(ready, rows, strict=True):
             running.row += 1
-            running.sequence.add_row(row, host_end(end))
+            running.sequence.add_row(row[:-1], host_end(int(row[-1])))

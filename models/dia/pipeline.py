@@ -1,9 +1,12 @@
 """Dia, whole: the only file that sees the network, the codec, the text and the voice. Above it there is no torch."""
 
 from collections.abc import Iterator
+from typing import Self
 
 from models.codecs.dac import DacCodec
 from models.decoding.cache import KeyValuePool
+from models.decoding.linear import pack
+from models.decoding.runtime import Runtime
 from models.decoding.sequence import Wait
 from models.dia.dialogue import Dialogue
 from models.dia.generate import DiaDecoder
@@ -12,6 +15,7 @@ from models.dia.plan import Plan, make_plan
 from models.dia.voice import VoiceCache, check_codes, read_voice
 from models.errors import InvalidRequest, WeightsError
 from models.request import AudioChunk, AudioGenerationRequest
+from models.weights import CheckpointPaths, refuse_folder
 
 
 class DiaPipeline:
@@ -31,6 +35,18 @@ class DiaPipeline:
         self.decoder = DiaDecoder(network, pool)
         self.voices = VoiceCache(codec)
         self.sample_rate = codec.sample_rate
+
+    @classmethod
+    def load(cls, paths: CheckpointPaths, runtime: Runtime) -> Self:
+        """Network and codec of a complete checkpoint. Raises WeightsError."""
+        refuse_folder(paths.model)
+        device, dtype = runtime.device, runtime.dtype
+        network = DiaNetwork.load(
+            paths.model, dtype=dtype, device=device, pack=lambda weight: pack(weight, runtime.kind, dtype)
+        )
+        codec = DacCodec.load(paths.codec, device=device, dtype=runtime.codec_dtype)
+        pool = KeyValuePool.within(runtime.cache_budget(), network.cache_shape, device)
+        return cls(paths.name, network, codec, pool)
 
     def prepare(self, request: AudioGenerationRequest) -> Plan:
         """Everything that can be refused, before any model work: model, sampling, voice, text."""

@@ -1,0 +1,92 @@
+"""Where and how a model runs on this machine: device, how matrices are kept, memory for requests. Knows no model."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from models.decoding.linear import Kind, available_kinds
+from models.errors import InvalidRequest
+
+CPU_CACHE_GIB = 4.0
+CUDA_CACHE_SHARE = (
+    0.4  # of the memory that is free once the weights are loaded; the codec and activations need some too
+)
+
+# What PARLEY_WEIGHTS may say → the kind of product, and the dtype of activations, on a CPU.
+_CPU_WEIGHTS: dict[str, tuple[Kind, torch.dtype]] = {
+    "float16": ("half", torch.float32),
+    "bfloat16": ("onednn", torch.bfloat16),
+    "float32": ("onednn", torch.float32),
+    "int8": ("int8", torch.float32),
+}
+_CUDA_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Choices made once, when a model is loaded.
+
+    kind: how matrices are packed; see models/decoding/linear.py. dtype: of activations and of the key/value cache.
+    cache_bytes: what all requests in flight may use for keys and values; None is a share of the free CUDA memory.
+    """
+
+    device: torch.device
+    kind: Kind
+    dtype: torch.dtype
+    cache_bytes: int | None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """PARLEY_DEVICE (cpu, cuda), PARLEY_WEIGHTS (float16, bfloat16, float32, int8) and PARLEY_CACHE_GIB, each
+        with a default that fits the machine. Raises InvalidRequest for values that this machine cannot honour."""
+        device = torch.device(environ.get("PARLEY_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+        wanted = environ.get("PARLEY_WEIGHTS")
+        kind, dtype = _on_cpu(wanted) if device.type == "cpu" else _on_cuda(wanted)
+        gib = environ.get("PARLEY_CACHE_GIB")
+        if gib is not None:
+            return cls(device, kind, dtype, int(_positive(gib) * 2**30))
+        return cls(device, kind, dtype, int(CPU_CACHE_GIB * 2**30) if device.type == "cpu" else None)
+
+    def cache_budget(self) -> int:
+        """Bytes for keys and values. Asked after the weights are loaded."""
+        if self.cache_bytes is not None:
+            return self.cache_bytes
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return int(CUDA_CACHE_SHARE * free)
+
+    @property
+    def codec_dtype(self) -> torch.dtype:
+        """The codec has weights of its own: bfloat16 where the processor multiplies it natively, which is twice as
+        fast at 60 dB below the signal."""
+        return torch.float32
+
+
+def _on_cpu(wanted: str | None) -> tuple[Kind, torch.dtype]:
+    possible = {name: pair for name, pair in _CPU_WEIGHTS.items() if pair[0] in available_kinds("cpu", pair[1])}
+    possible.setdefault("float32", ("plain", torch.float32))
+    if wanted is None:
+        return possible.get("float16") or possible.get("bfloat16") or possible["float32"]
+    if wanted not in possible:
+        raise InvalidRequest("PARLEY_WEIGHTS", f"is {wanted!r}; this processor runs {', '.join(possible)}.")
+    return possible[wanted]
+
+
+def _on_cuda(wanted: str | None) -> tuple[Kind, torch.dtype]:
+    if wanted is None:
+        wanted = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if wanted not in _CUDA_DTYPES:
+        raise InvalidRequest("PARLEY_WEIGHTS", f"is {wanted!r}; a GPU runs {', '.join(_CUDA_DTYPES)}.")
+    return "plain", _CUDA_DTYPES[wanted]
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 2**20:
+        raise InvalidRequest("PARLEY_CACHE_GIB", f"is {text!r}; it must be a positive number of gibibytes.")
+    return value

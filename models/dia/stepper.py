@@ -1,0 +1,158 @@
+"""One decoder step of a batch of slots: eagerly, or as fixed shapes that a CUDA graph can replay. Both give the same.
+
+Eager reads each slot's cache up to its own length, which is what a CPU wants. Static computes all slots 0 … B - 1 up to
+a shared span, free ones too, and holds everything, sampling included, in one graph: at 18 layers of some 15 kernels
+each, launching them one by one would take longer than the kernels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.decoding.attention import attend_padded
+from models.decoding.cache import KeyValuePool
+from models.decoding.grid import GridState
+from models.dia.model import DiaNetwork
+from models.dia.sampler import sample_codes
+
+SPANS = (256, 512, 1024, 2048)  # positions a static step reads at most; each is a graph of its own
+TEXT_SPANS = (128, 256, 512)  # bytes of text, likewise
+
+Text = list[tuple[Tensor, Tensor]]  # [layer] → keys, values [H, S, d]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A slot to step, the row it reads, and the bytes of its text."""
+
+    slot: int
+    row: int
+    text_length: int
+
+
+class EagerStepper:
+    """Steps the slots it is given, each over its own length."""
+
+    def __init__(self, network: DiaNetwork, pool: KeyValuePool, state: GridState) -> None:
+        self.network, self.pool, self.state = network, pool, state
+
+    def load_text(self, slot: int, text: Text) -> None:
+        self.pool.text[slot] = text
+
+    def __call__(self, places: Sequence[Place]) -> np.ndarray:
+        """Step → [B, K + 1]: the codes written, and the row in which each sequence ends."""
+        slots = torch.tensor([p.slot for p in places], device=self.network.device)
+        cond, uncond = self.network.step(
+            self.state.read(slots), self.pool, [p.slot for p in places], [p.row for p in places]
+        )
+        return _choose(self.network, self.state, slots, cond, uncond).cpu().numpy()
+
+
+class StaticStepper:
+    """Steps slots 0 … B - 1 together, whether anybody is in them or not; captured once per shape on CUDA."""
+
+    def __init__(self, network: DiaNetwork, pool: KeyValuePool, state: GridState) -> None:
+        self.network, self.pool, self.state = network, pool, state
+        c = network.config.decoder
+        size = (c.layers, pool.slots, c.cross_heads, network.config.encoder.positions, c.cross_head_dim)
+        self.text_k, self.text_v = (torch.zeros(size, dtype=pool.k.dtype, device=network.device) for _ in range(2))
+        self.text_lengths = torch.ones(pool.slots, dtype=torch.long, device=network.device)
+        # A position that is read before it is written must be finite: its weight is 0, and 0 · NaN is NaN.
+        pool.k.zero_(), pool.v.zero_()
+        self._graphs: dict[tuple[int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+
+    def load_text(self, slot: int, text: Text) -> None:
+        self.pool.text[slot] = text  # what a prefill reads
+        length = text[0][0].shape[1]
+        for i, (k, v) in enumerate(text):
+            self.text_k[i, slot, :, :length], self.text_v[i, slot, :, :length] = k, v
+        self.text_lengths[slot] = length
+
+    def __call__(self, places: Sequence[Place]) -> np.ndarray:
+        """Step → [B, K + 1]: the codes written, and the row in which each sequence ends."""
+        taken = [p.slot for p in places]
+        self.state.active.zero_()
+        self.state.active[torch.tensor(taken)] = True
+        shape = (
+            min(1 << max(taken).bit_length(), self.pool.slots),
+            _bucket(1 + max(p.row for p in places), SPANS, self.network.config.decoder.positions),
+            _bucket(max(p.text_length for p in places), TEXT_SPANS, self.network.config.encoder.positions),
+        )
+        return self._run(shape)[taken].cpu().numpy()
+
+    def _run(self, shape: tuple[int, int, int]) -> Tensor:
+        if self.network.device.type != "cuda":
+            return self.step(*shape)
+        if shape not in self._graphs:
+            self._graphs[shape] = self._capture(shape)
+        graph, out = self._graphs[shape]
+        graph.replay()
+        return out
+
+    def _capture(self, shape: tuple[int, int, int]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        """Record the step. Warm-up and recording run it for real, so the slots stand still meanwhile."""
+        active = self.state.active.clone()
+        self.state.active.zero_()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(2):
+                self.step(*shape)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            out = self.step(*shape)
+        self.state.active.copy_(active)
+        return graph, out
+
+    def step(self, B: int, span: int, text_span: int) -> Tensor:
+        """One step of slots 0 … B - 1, of fixed shapes and without a word from the host → [B, K + 1]."""
+        network, state = self.network, self.state
+        slots = torch.arange(B, device=network.device)
+        rows = state.row[:B]
+        codes = state.read(slots).clamp_min(0)  # a slot nobody is in may hold UNKNOWN, which is no index
+        x = network.embed(codes).repeat(2, 1)  # rows 0 … B-1 unconditional, B … 2B-1 conditional
+        cos, sin = (t[rows].repeat(2, 1, 1) for t in (network.cos, network.sin))
+        for i, layer in enumerate(network.layers):
+            q, k, v = layer.attention.project(layer.attention_norm(x), cos, sin)
+            x = x + layer.attention.out(self._attend(i, q, k, v, slots, rows, span))
+            crossed = self._cross(i, layer.cross_norm(x[B:]), B, text_span)
+            x = torch.cat([x[:B] + layer.uncond_cross, x[B:] + crossed])
+            x = x + layer.mlp(layer.mlp_norm(x))
+        uncond, cond = network.logits(x).chunk(2)
+        return _choose(network, state, slots, cond, uncond)
+
+    def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, slots: Tensor, rows: Tensor, span: int) -> Tensor:
+        """Write the row's keys and values, then attend: q [2B, H, d] → [2B, H·d]."""
+        B = len(slots)
+        self.pool.k[i][slots, :, :, rows] = _by_slot(k, B)
+        self.pool.v[i][slots, :, :, rows] = _by_slot(v, B)
+        past_k, past_v = (t[i, :B, :, :, :span].flatten(0, 1) for t in (self.pool.k, self.pool.v))
+        lengths = (rows + 1).repeat_interleave(2)
+        mixed = attend_padded(_by_slot(q, B).flatten(0, 1), past_k, past_v, lengths)
+        return mixed.unflatten(0, (B, 2)).transpose(0, 1).flatten(0, 1).flatten(1)
+
+    def _cross(self, i: int, x: Tensor, B: int, text_span: int) -> Tensor:
+        cross = self.network.layers[i].cross
+        q = cross.q(x).unflatten(-1, (cross.heads, cross.head_dim))
+        text_k, text_v = (t[i, :B, :, :text_span] for t in (self.text_k, self.text_v))
+        return cross.out(attend_padded(q, text_k, text_v, self.text_lengths[:B]).flatten(1))
+
+
+def _choose(network: DiaNetwork, state: GridState, slots: Tensor, cond: Tensor, uncond: Tensor) -> Tensor:
+    """Draw the next codes of the slots and write them down → [B, K + 1]."""
+    options, uniform = state.draws(slots)
+    codes, ends = state.write(slots, sample_codes(cond, uncond, options, uniform, network.config.eos))
+    return torch.cat([codes, ends[:, None]], dim=1)
+
+
+def _by_slot(x: Tensor, B: int) -> Tensor:
+    """Rows by branch [2B, …] → by slot [B, 2, …]."""
+    return x.unflatten(0, (2, B)).transpose(0, 1)
+
+
+def _bucket(needed: int, sizes: Sequence[int], most: int) -> int:
+    return min(next((size for size in sizes if size >= needed), most), most)

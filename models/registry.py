@@ -1,0 +1,42 @@
+"""Name → how to load that model family. Add a family here.
+
+A family's own directory knows nothing of this file; doors know nothing of the families.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.decoding.runtime import Runtime
+from models.dia.pipeline import DiaPipeline
+from models.dia.random_checkpoint import write_random_checkpoint
+from models.weights import CheckpointPaths, Progress, choose, silent
+
+
+@dataclass(frozen=True)
+class FamilySpec:
+    """One model by its public name."""
+
+    name: str
+    title: str
+    load: Callable[[CheckpointPaths, Runtime], Any]  # → a Pipeline as models/engine.py describes it
+
+
+FAMILIES = {
+    spec.name: spec
+    for spec in (
+        FamilySpec("dia", "Dia-1.6B-0626 by Nari Labs", DiaPipeline.load),
+        FamilySpec("dia-builtin", "a small Dia that comes with Parley", DiaPipeline.load),
+        FamilySpec("dia-random", "random weights in Dia's form, for tests: noise, not speech", DiaPipeline.load),
+    )
+}
+
+
+def load_dialogue(environ: Mapping[str, str], progress: Progress = silent) -> tuple[Any, str]:
+    """The best dialogue pipeline that this machine can have, or the one PARLEY_MODEL names; and one line that says why.
+
+    Raises WeightsError, and InvalidRequest for a setting that this machine cannot honour.
+    """
+    runtime = Runtime.from_environ(environ)
+    choice = choose(environ, make_random=write_random_checkpoint, progress=progress)
+    return FAMILIES[choice.paths.name].load(choice.paths, runtime), choice.note

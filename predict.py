@@ -1,0 +1,168 @@
+"""The Cog container's door: a dialogue in, one audio file out.
+
+Cog reads this file as text to make the public schema, so everything inside Input() is a literal; it repeats
+models/inputs.py, and a test compares the two.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+import traceback
+from pathlib import Path as LocalPath
+from typing import Optional  # Cog's static parser wants it for every input that may be left out
+
+from cog import BasePredictor, Input, Path, current_scope
+from tqdm import tqdm
+
+from models.audio.finish import FinishOptions, finish_to_file
+from models.engine import Engine
+from models.errors import ParleyError
+from models.inputs import DialogueInputs
+from models.registry import load_dialogue
+from models.request import AudioChunk, Generated
+
+
+class Predictor(BasePredictor):
+    """Speaks dialogues with Dia."""
+
+    def setup(self) -> None:
+        """Load the model once, before the first request."""
+        self.folders = PredictionFolders()
+        pipeline, note = load_dialogue(os.environ, progress=print)
+        print(note)
+        self.engine = Engine(pipeline)
+
+    def predict(
+        self,
+        text: str = Input(
+            description="Dialogue to speak: turns start with [S1] or [S2]; cues such as (laughs) stand in parentheses.",
+            min_length=1,
+        ),
+        audio_prompt: Optional[Path] = Input(
+            description="Recording of the voice to clone: wav, mp3, flac, ogg, opus or m4a.",
+            default=None,
+        ),
+        audio_prompt_text: Optional[str] = Input(
+            description="What the recording says, word for word, with the same [S1] and [S2] tags as the text.",
+            default=None,
+        ),
+        max_new_tokens: int = Input(
+            description="Longest new audio, in tokens of 1/86 second; the prompt is not counted.",
+            default=3072,
+            ge=500,
+            le=4096,
+        ),
+        max_audio_prompt_seconds: int = Input(
+            description="Longer recordings are cut to this many seconds, at a pause if there is one.",
+            default=10,
+            ge=1,
+            le=120,
+        ),
+        cfg_scale: float = Input(
+            description="Guidance: higher values keep closer to the text.", default=3.0, ge=1, le=5
+        ),
+        temperature: float = Input(
+            description="Randomness of the choice; 0 always takes the likeliest token.", default=1.3, ge=0, le=2
+        ),
+        top_p: float = Input(
+            description="Only the likeliest tokens that together reach this probability are drawn.",
+            default=0.95,
+            ge=0.1,
+            le=1,
+        ),
+        cfg_filter_top_k: int = Input(
+            description="Only this many tokens, the best after guidance, are drawn from.", default=35, ge=10, le=100
+        ),
+        speed_factor: float = Input(
+            description="Speaking rate: below 1 is slower, above 1 faster; pitch is kept.", default=0.94, ge=0.5, le=1.5
+        ),
+        seed: Optional[int] = Input(
+            description="The same seed gives the same audio; leave blank for a random one.",
+            default=None,
+            ge=0,
+            le=4294967295,
+        ),
+        output_format: str = Input(
+            description="Container of the file that is returned.",
+            default="wav",
+            choices=["wav", "mp3", "flac", "ogg", "opus"],
+        ),
+    ) -> Path:
+        """Speak the text. A mistake in an input is answered before any model work."""
+        given = {name: value for name, value in locals().items() if name in DialogueInputs.model_fields}
+        try:
+            return Path(self._speak(DialogueInputs.parse(**given)))
+        except ParleyError:
+            raise  # its message says all that the caller needs
+        except Exception:
+            traceback.print_exc()  # Cog reports the message alone; this is the only trace in the logs
+            raise
+
+    def _speak(self, inputs: DialogueInputs) -> LocalPath:
+        request = inputs.to_request(secrets.token_hex(8), self.engine.pipeline.name)
+        options = FinishOptions(speed_factor=inputs.speed_factor, output_format=inputs.output_format)
+        print(f"seed: {request.sampling_params.seed}")
+        with ProgressBar(self.engine.pipeline.sample_rate) as bar:
+            generated = self.engine.generate(request, bar.show)
+        path = self.folders.fresh() / f"dialogue-{request.request_id}.{inputs.output_format}"
+        seconds = finish_to_file([generated.audio], path, generated.sample_rate, options)
+        _report(generated, seconds)
+        return path
+
+
+class ProgressBar:
+    """Tokens made so far, as a tqdm bar in the prediction's logs."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._bar = tqdm(
+            total=100, unit="%", mininterval=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        )
+
+    def show(self, chunk: AudioChunk) -> None:
+        for note in chunk.notes:
+            print(f"note: {note}")
+        self._bar.set_postfix_str(f"{chunk.steps_executed} tokens", refresh=False)
+        self._bar.update(100 * chunk.progress - self._bar.n)
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+class PredictionFolders:
+    """One private temporary folder for each prediction. Cog never deletes an output, so each sweeps the one before.
+
+    A prediction starts only after the output of the one before has been read: this container runs one at a time.
+    """
+
+    PREFIX = "parley-prediction-"
+
+    def __init__(self) -> None:
+        self._last: LocalPath | None = None
+
+    def fresh(self) -> LocalPath:
+        if self._last is not None:
+            shutil.rmtree(self._last, ignore_errors=True)
+        self._last = LocalPath(tempfile.mkdtemp(prefix=self.PREFIX))
+        return self._last
+
+
+def _report(generated: Generated, seconds: float) -> None:
+    """What a caller sees of a finished prediction, in its logs and its metrics."""
+    speed = generated.audio_seconds / generated.total_seconds
+    print(
+        f"{generated.steps_executed} tokens, {generated.audio_seconds:.2f} s of audio, "
+        f"made in {generated.total_seconds:.2f} s ({speed:.2f} x real time), {seconds:.2f} s after time-stretch; ended: {generated.status}"
+    )
+    for name, value in {
+        "tokens": generated.steps_executed,
+        "audio_seconds": round(seconds, 3),
+        "seed": generated.seed,
+        "time_to_first_audio": round(generated.first_audio_seconds, 3),
+        "real_time_factor": round(speed, 3),
+        "status": str(generated.status),
+    }.items():
+        current_scope().record_metric(name, value)
