@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import DacConfig, DacModel, DiaForConditionalGeneration
 from transformers import DiaConfig as HFDiaConfig
-from transformers import DiaForConditionalGeneration
 from transformers.models.dia.configuration_dia import DiaDecoderConfig, DiaEncoderConfig
 
+from models.codecs.dac import DacCodec
+from models.decoding.cache import KeyValuePool
 from models.decoding.linear import pack
 from models.dia.layers import Linear
 from models.dia.model import DiaNetwork
+from models.dia.pipeline import DiaPipeline
 
 torch.set_num_threads(1)  # small products: a second thread only waits
 
@@ -73,3 +76,26 @@ def dia_directory(hf_dia: DiaForConditionalGeneration, tmp_path_factory: pytest.
 @pytest.fixture(scope="session")
 def dia_network(dia_directory: Path) -> DiaNetwork:
     return DiaNetwork.load(dia_directory, dtype=torch.float32, device=torch.device("cpu"), pack=plain)
+
+
+@pytest.fixture(scope="session")
+def dac_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A codec with the strides and codebooks of the published one, and few channels."""
+    directory = tmp_path_factory.mktemp("dac-tiny")
+    config = DacConfig(encoder_hidden_size=4, decoder_hidden_size=32, n_codebooks=9, sampling_rate=44_100)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        DacModel(config).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def dac_codec(dac_directory: Path) -> DacCodec:
+    return DacCodec.load(dac_directory, device="cpu", dtype=torch.float32)
+
+
+@pytest.fixture
+def pipeline(dia_network: DiaNetwork, dac_codec: DacCodec) -> DiaPipeline:
+    """Dia whole, at toy size. Its window holds 384 frames, 4.5 s."""
+    pool = KeyValuePool(dia_network.cache_shape, slots=3, device=dia_network.device)
+    return DiaPipeline("tiny", dia_network, dac_codec, pool)

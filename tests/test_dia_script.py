@@ -128,7 +128,9 @@ def test_cleaning_twice_changes_nothing_more(text):
     assert normalise(once)[0] == once
 
 
-@pytest.mark.parametrize("text", ["S1: Hi\nS2: Ho", "[s1]Hi[s2]Ho", "[ S1 ] Hi\n[S2]: Ho", "［Ｓ１］Hi 【S2】 Ho"])
+@pytest.mark.parametrize(
+    "text", ["S1: Hi\nS2: Ho", "[s1]Hi[s2]Ho", "[ S1 ] Hi\n[S2]: Ho", "［Ｓ１］Hi 【S2】 Ho", "S1: Hi\n\u00a0S2: Ho"]
+)
 def test_clear_speaker_labels_are_tags(text):
     assert parse_script(text).turns == (Turn(1, "Hi"), Turn(2, "Ho"))
 
@@ -315,9 +317,23 @@ def test_a_sentence_too_long_is_cut_at_a_clause_and_then_between_words():
     assert len(plan_passages(parse_script("word " * 120), max_bytes=1024)) == 3
 
 
-def test_no_sentence_ends_at_a_title_or_initial():
-    script = parse_script("So he met Dr. Smith and J. Jones there today. " * 12)
-    assert all(passage.text.endswith("today.") for passage in plan_passages(script, max_bytes=1024))
+def test_a_clause_end_far_from_the_middle_is_better_than_the_middle():
+    first, rest = "word " * 25 + "here, ", "word " * 50
+    assert plan_passages(parse_script(first + rest), max_bytes=1024)[0].text.endswith("here,")
+
+
+@pytest.mark.parametrize("title", ["Dr.", "J.", "e.g."])
+def test_no_sentence_ends_at_a_title_or_initial(title):
+    """The title stands in the middle, where a cut would balance best."""
+    text = "word " * 25 + "today. " + "word " * 13 + title + " word" * 40
+    assert plan_passages(parse_script(text), max_bytes=1024)[0].text.endswith("today.")
+
+
+def test_a_word_cut_is_better_than_a_passage_too_short():
+    """The only sentence end leaves 2 s, which Dia would speak as noise."""
+    passages = plan_passages(parse_script("word " * 54 + "end. So it was said."), max_bytes=1024)
+    assert [passage.text.endswith("end.") for passage in passages] == [False, False]
+    assert min(passage.seconds for passage in passages) >= MIN_SECONDS
 
 
 def test_a_cue_of_two_words_is_never_cut():

@@ -32,7 +32,7 @@ def rope_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Ten
 
 
 def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate heads x [..., D] by rows of `rope_table` that broadcast to it. Computed in float32, returned in x.dtype."""
+    """Rotate heads x [..., D] by rows of `rope_table` that broadcast to it; float32 inside, x.dtype outside."""
     heads = x.float()
     return (heads * cos).add_(heads.roll(x.shape[-1] // 2, dims=-1) * sin).to(x.dtype)
 

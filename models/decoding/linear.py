@@ -3,17 +3,18 @@
 A decoder step reads every weight for a handful of rows, so memory bandwidth is the limit and the packing decides how
 much of it is used. Knows no model, no layer and no checkpoint; packed weights are in no state_dict.
 
-| kind   | weights           | activations       | where                  | row i is the same whatever R is             |
-|--------|-------------------|-------------------|------------------------|---------------------------------------------|
-| plain  | dtype             | dtype             | anywhere               | no (MKL picks another kernel for every R)   |
-| onednn | float32, bfloat16 | float32, bfloat16 | CPU                    | bit for bit, also for any number of threads |
-| half   | float16           | float32           | x86 with FBGEMM        | bit for bit, also for any number of threads |
-| int8   | int8 per row of W | float32 via int8  | x86 with FBGEMM        | bit for bit, also for any number of threads |
+| kind   | weights           | activations       | where           | row i is the same for any R and thread count |
+|--------|-------------------|-------------------|-----------------|----------------------------------------------|
+| plain  | dtype             | dtype             | anywhere        | no: MKL has another kernel for every R       |
+| onednn | float32, bfloat16 | float32, bfloat16 | CPU             | bit for bit                                  |
+| half   | float16           | float32           | x86 with FBGEMM | bit for bit                                  |
+| int8   | int8, row scales  | float32 via int8  | x86 with FBGEMM | bit for bit                                  |
 
 On CPU `half` is the fast 16-bit kind up to 6 rows (its weights are also 8 times closer to float32 than bfloat16),
 `onednn` in bfloat16 the fast one above; `onednn` in float32 is the exact one.
 """
 
+import warnings
 from typing import Literal, get_args
 
 import torch
@@ -45,6 +46,7 @@ class PackedLinear(nn.Module):
 
 class _Plain(PackedLinear):
     kind: Kind = "plain"
+    weight: Tensor
 
     def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
         super().__init__(weight, dtype)
@@ -101,7 +103,10 @@ class _Int8(PackedLinear):
         weight = weight.float()
         scales = weight.abs().amax(dim=1).clamp_min_(_TINY).double() / 127
         zeros = torch.zeros(self.out_features, dtype=torch.long)
-        quantized = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
+        with warnings.catch_warnings():
+            # FBGEMM's packer takes nothing but torch's quantized tensors, which say that a later release drops them.
+            warnings.filterwarnings("ignore", message="torch.quantize_per_tensor", category=UserWarning)
+            quantized = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         self._packed = torch.ops.quantized.linear_prepack(quantized, None)
         self._levels = _activation_levels()
 
@@ -115,7 +120,7 @@ _CLASSES: dict[Kind, type[PackedLinear]] = {"plain": _Plain, "onednn": _OneDnn, 
 
 
 def pack(weight: Tensor, kind: Kind, dtype: torch.dtype) -> PackedLinear:
-    """Copy weight [out, in] into the layout of `kind`; the caller may free `weight` afterwards.
+    """Copy weight [out, in] into the layout of `kind`; `plain` keeps `weight` itself if it has the dtype.
 
     dtype: of the activations, taken and returned; `half` and `int8` work on float32 activations only.
     Raises ValueError if this machine cannot run `kind` on such weights.

@@ -136,6 +136,7 @@ def plan_passages(
     """
     words = _words(script)
     assert words, script
+    assert max_seconds > 0, max_seconds
     for word in words:
         if word.size + len("1 ") > max_bytes:  # a tag is one id
             raise InvalidRequest(
@@ -213,8 +214,8 @@ def cut_transcript(text: str, fraction: float) -> tuple[str, str]:
     words = [i for i, token in enumerate(tokens) if token[0] not in SPEAKER_IDS]
     ends = list(accumulate(_word_seconds(tokens[i][0]) for i in words))
     limit = fraction * ends[-1] if ends else 0.0
-    fitting = min(bisect_right(ends, limit), len(ends) - 1)
-    if fitting <= 0:
+    fitting = bisect_right(ends, limit)  # less than all words, since no word takes no time
+    if fitting == 0:
         return "", text
     good = bisect_right(ends, (1 - CUT_TOLERANCE) * limit)
     last = next((k for k in range(fitting, good, -1) if _ends_well(tokens, words[k - 1])), fitting)

@@ -26,8 +26,8 @@ SILENCE_BELOW_SPEECH_DB = 45.0
 LONGEST_PAUSE_SECONDS = 4.0
 
 # A steady tail. Over 1.5 s the level of a band varies by 5.5 dB or more (standard deviation, mean over the bands
-# that matter) anywhere in 300 recordings and 60 synthetic utterances; by at most 4 dB in noise of any colour, hum,
-# tones and chords. At the end of speech, where this is asked, the distance is wider still.
+# that matter) anywhere in 257 recordings and 60 synthetic utterances; by at most 4 dB in noise of any colour, hum,
+# tones and chords. Cut off at each of 10,712 places, none of the recordings and utterances trips the rule.
 TAIL_SECONDS = 1.5
 TAIL_BAND_DEVIATION_DB = 4.0
 TAIL_LEVEL_DEVIATION_DB = 3.0

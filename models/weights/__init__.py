@@ -1,0 +1,33 @@
+"""Checkpoints: which bytes they are, how they come here, which one to speak with. Opens no tensor, knows no torch.
+
+    python -m models.weights fetch dia
+
+`locate` is cheap and asks nobody; `fetch` asks the hub for what is missing; `verify` hashes everything; `choose` is
+what a process calls at its start. The pins are in weights/manifest.json.
+"""
+
+from models.weights.choice import NAMES, Choice, choose
+from models.weights.disk import WEIGHTS_DIR, CheckpointPaths, locate, verify, weights_dir
+from models.weights.download import fetch
+from models.weights.manifest import Manifest, load_manifest
+from models.weights.progress import Progress, silent
+from models.weights.refuse import refuse_folder, refuse_old, refuse_pickle
+
+__all__ = [
+    "NAMES",
+    "WEIGHTS_DIR",
+    "CheckpointPaths",
+    "Choice",
+    "Manifest",
+    "Progress",
+    "choose",
+    "fetch",
+    "load_manifest",
+    "locate",
+    "refuse_folder",
+    "refuse_old",
+    "refuse_pickle",
+    "silent",
+    "verify",
+    "weights_dir",
+]
