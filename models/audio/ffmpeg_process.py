@@ -18,7 +18,7 @@ from models.errors import ParleyError
 
 POLL_SECONDS = 0.1  # longest wait without a chance for an exception to be raised in this thread
 STALL_SECONDS = 30.0  # an ffmpeg that neither reads nor writes for this long is stopped
-LINGER_SECONDS = 0.002  # how long push() waits for further output; ffmpeg turns 100 ms of audio around in about 1 ms
+LINGER_SECONDS = 0.005  # push() returns when no output came for this long: what it misses comes a push later
 READ_SIZE = 1 << 16  # bytes; the size of a Linux pipe
 LOG_SIZE = 8192  # bytes of the end of stderr that are kept
 

@@ -8,6 +8,7 @@ from typing import Self
 import torch
 
 from models.decoding.linear import Kind, available_kinds
+from models.decoding.threads import thread_candidates, usable_cpus
 from models.errors import InvalidRequest
 
 CPU_CACHE_GIB = 4.0
@@ -31,24 +32,26 @@ class Runtime:
 
     kind: how matrices are packed; see models/decoding/linear.py. dtype: of activations and of the key/value cache.
     cache_bytes: what all requests in flight may use for keys and values; None is a share of the free CUDA memory.
+    thread_counts: of CPU threads, to be tried while running; none where OMP_NUM_THREADS has settled it, or on a GPU.
     """
 
     device: torch.device
     kind: Kind
     dtype: torch.dtype
     cache_bytes: int | None
+    thread_counts: tuple[int, ...] = ()
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """PARLEY_DEVICE (cpu, cuda), PARLEY_WEIGHTS (float16, bfloat16, float32, int8) and PARLEY_CACHE_GIB, each
         with a default that fits the machine. Raises InvalidRequest for values that this machine cannot honour."""
-        device = torch.device(environ.get("PARLEY_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = _device(environ.get("PARLEY_DEVICE"))
         wanted = environ.get("PARLEY_WEIGHTS")
         kind, dtype = _on_cpu(wanted) if device.type == "cpu" else _on_cuda(wanted)
-        gib = environ.get("PARLEY_CACHE_GIB")
-        if gib is not None:
-            return cls(device, kind, dtype, int(_positive(gib) * 2**30))
-        return cls(device, kind, dtype, int(CPU_CACHE_GIB * 2**30) if device.type == "cpu" else None)
+        governed = device.type == "cpu" and "OMP_NUM_THREADS" not in environ
+        return cls(
+            device, kind, dtype, _cache_bytes(environ, device), thread_candidates(usable_cpus()) if governed else ()
+        )
 
     def cache_budget(self) -> int:
         """Bytes for keys and values. Asked after the weights are loaded."""
@@ -57,11 +60,14 @@ class Runtime:
         free, _ = torch.cuda.mem_get_info(self.device)
         return int(CUDA_CACHE_SHARE * free)
 
-    @property
-    def codec_dtype(self) -> torch.dtype:
-        """The codec has weights of its own: bfloat16 where the processor multiplies it natively, which is twice as
-        fast at 60 dB below the signal."""
-        return torch.float32
+
+def _device(wanted: str | None) -> torch.device:
+    possible = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    if not wanted:
+        return torch.device(possible[-1])
+    if wanted.split(":")[0] not in possible:
+        raise InvalidRequest("PARLEY_DEVICE", f"is {wanted!r}; this machine has {', '.join(possible)}.")
+    return torch.device(wanted)
 
 
 def _on_cpu(wanted: str | None) -> tuple[Kind, torch.dtype]:
@@ -82,11 +88,14 @@ def _on_cuda(wanted: str | None) -> tuple[Kind, torch.dtype]:
     return "plain", _CUDA_DTYPES[wanted]
 
 
-def _positive(text: str) -> float:
+def _cache_bytes(environ: Mapping[str, str], device: torch.device) -> int | None:
+    text = environ.get("PARLEY_CACHE_GIB")
+    if text is None:
+        return int(CPU_CACHE_GIB * 2**30) if device.type == "cpu" else None
     try:
-        value = float(text)
+        gib = float(text)
     except ValueError:
-        value = 0.0
-    if not 0 < value < 2**20:
+        gib = 0.0
+    if not 0 < gib < 2**20:
         raise InvalidRequest("PARLEY_CACHE_GIB", f"is {text!r}; it must be a positive number of gibibytes.")
-    return value
+    return int(gib * 2**30)

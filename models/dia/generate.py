@@ -4,6 +4,7 @@ Sequences join and leave at any step. Each has a slot of the key/value pool, a g
 options, limit and end; what a step computes for one does not depend on which others are there.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from models.decoding.cache import KeyValuePool
 from models.decoding.grid import GridState, host_end
 from models.decoding.sequence import CodeSequence
+from models.decoding.threads import ThreadGovernor
 from models.dia.model import DiaNetwork
 from models.dia.stepper import EagerStepper, Place, StaticStepper
 
@@ -31,15 +33,20 @@ class _Running:
 
 
 class DiaDecoder:
-    """Steps all admitted sequences together."""
+    """Steps all admitted sequences together.
 
-    def __init__(self, network: DiaNetwork, pool: KeyValuePool) -> None:
+    thread_counts: of CPU threads, from which the fastest is taken while steps run; none leaves the number alone.
+    """
+
+    def __init__(self, network: DiaNetwork, pool: KeyValuePool, thread_counts: tuple[int, ...] = ()) -> None:
         c = network.config
         self.network = network
         self.pool = pool
         self.state = GridState(pool.slots, c.decoder.positions, c.delays, c.eos, c.pad, c.bos, network.device)
         stepper = StaticStepper if network.device.type == "cuda" else EagerStepper
         self._step = stepper(network, pool, self.state)
+        self._thread_counts = thread_counts
+        self._governor: ThreadGovernor | None = None
         self._running: dict[int, _Running] = {}
 
     @property
@@ -75,7 +82,15 @@ class DiaDecoder:
                     break
             ready = [r for r in self._running.values() if not r.prefill_left and not r.sequence.done]
             if ready:
-                self._decode(ready)
+                with self._governed():
+                    self._decode(ready)
+
+    def _governed(self) -> AbstractContextManager[None]:
+        """Around a step: made at the first one, because a thread count belongs to the thread that runs the steps."""
+        if not self._thread_counts:
+            return nullcontext()
+        self._governor = self._governor or ThreadGovernor(self._thread_counts)
+        return self._governor.step()
 
     def _prefill(self, running: _Running) -> None:
         stop = running.row + min(PREFILL_ROWS, running.prefill_left)

@@ -23,7 +23,14 @@ class DiaPipeline:
 
     channels = 1
 
-    def __init__(self, name: str, network: DiaNetwork, codec: DacCodec, pool: KeyValuePool) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: DiaNetwork,
+        codec: DacCodec,
+        pool: KeyValuePool,
+        thread_counts: tuple[int, ...] = (),
+    ) -> None:
         if codec.codebooks != network.config.decoder.codebooks:
             raise WeightsError(
                 f"{name}: the network writes {network.config.decoder.codebooks} codebooks, the codec reads "
@@ -32,7 +39,7 @@ class DiaPipeline:
         self.name = name
         self.network = network
         self.codec = codec
-        self.decoder = DiaDecoder(network, pool)
+        self.decoder = DiaDecoder(network, pool, thread_counts)
         self.voices = VoiceCache(codec)
         self.sample_rate = codec.sample_rate
 
@@ -44,9 +51,9 @@ class DiaPipeline:
         network = DiaNetwork.load(
             paths.model, dtype=dtype, device=device, pack=lambda weight: pack(weight, runtime.kind, dtype)
         )
-        codec = DacCodec.load(paths.codec, device=device, dtype=runtime.codec_dtype)
+        codec = DacCodec.load(paths.codec, device=device)  # float32, as published: bfloat16 adds noise at -35 dB
         pool = KeyValuePool.within(runtime.cache_budget(), network.cache_shape, device)
-        return cls(paths.name, network, codec, pool)
+        return cls(paths.name, network, codec, pool, runtime.thread_counts)
 
     def prepare(self, request: AudioGenerationRequest) -> Plan:
         """Everything that can be refused, before any model work: model, sampling, voice, text."""
