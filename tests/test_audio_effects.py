@@ -1,4 +1,4 @@
-"""models/audio/effects.py, limiter.py and loudness.py: edges, joints, peaks and loudness."""
+"""models/audio/effects.py, limiter.py and loudness.py: edges, peaks and loudness."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import soxr
 from audio_fixtures import RATE, pieces_of, silence, speechlike, tone
 from scipy.signal import lfilter
 
-from models.audio.effects import EdgeFade, fade_edges, join
+from models.audio.effects import EdgeFade, fade_edges
 from models.audio.limiter import KNEE, limit_true_peak, soft_limit, true_peak
 from models.audio.loudness import measure_loudness, normalise_loudness
 
@@ -68,15 +68,16 @@ def test_the_stream_holds_back_one_fade_only():
     assert fade.push(tone(0.1)).shape[1] == 4410 - round(RATE * 0.005)
 
 
-def test_join_sets_silence_between_and_loses_nothing():
-    first, second = tone(0.3, 200), tone(0.2, 300)
-    joined = join([first, second], RATE, gap_seconds=0.1)
-    assert joined.shape == (1, round(0.6 * RATE))
-    np.testing.assert_array_equal(joined[:, : first.shape[1]], fade_edges(first, RATE))
-    np.testing.assert_array_equal(joined[:, first.shape[1] : -second.shape[1]], 0)
-    np.testing.assert_array_equal(joined[:, -second.shape[1] :], fade_edges(second, RATE))
-    assert join([first, second], RATE).shape[1] == first.shape[1] + second.shape[1]
-    assert join([first], RATE, gap_seconds=1).shape == first.shape
+@pytest.mark.parametrize("fade_in", [False, True])
+@pytest.mark.parametrize("fade_out", [False, True])
+def test_an_edge_where_other_audio_follows_on_is_left_alone(fade_in, fade_out):
+    audio = tone(0.1)
+    fade = EdgeFade(RATE, 1, fade_in=fade_in, fade_out=fade_out)
+    faded = np.concatenate([fade.push(audio[:, :100]), fade.push(audio[:, 100:]), fade.flush()], axis=1)
+    both = fade_edges(audio, RATE)
+    middle = audio.shape[1] // 2
+    np.testing.assert_array_equal(faded[:, :middle], (both if fade_in else audio)[:, :middle])
+    np.testing.assert_array_equal(faded[:, middle:], (both if fade_out else audio)[:, middle:])
 
 
 def test_soft_limit_leaves_what_fits_and_bends_the_rest():

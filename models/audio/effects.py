@@ -1,9 +1,7 @@
-"""Edges and joints: short fades against clicks, and passages set side by side.
+"""Edges: short fades against the clicks that a sudden start or end makes.
 
 Works on any float32 [C, L]; knows neither loudness nor tempo.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -52,20 +50,6 @@ def fade_edges(audio: Audio, sample_rate: int, ms: float = 5) -> Audio:
     """Fade the first and last `ms` milliseconds of [C, L]; EdgeFade's stream, collected."""
     fade = EdgeFade(sample_rate, audio.shape[0], ms)
     return np.concatenate([fade.push(audio), fade.flush()], axis=1)
-
-
-def join(pieces: Sequence[Audio], sample_rate: int, gap_seconds: float = 0.0, fade_ms: float = 5) -> Audio:
-    """Set passages one after the other, every edge faded, with silence of `gap_seconds` between them: [C, ΣL + gaps].
-
-    Nothing overlaps, so no word can be lost in a joint. One passage alone is faded at its edges.
-    """
-    assert pieces, "no passage to join"
-    assert gap_seconds >= 0, gap_seconds
-    gap = np.zeros((pieces[0].shape[0], round(gap_seconds * sample_rate)), np.float32)
-    joined = [fade_edges(pieces[0], sample_rate, fade_ms)]
-    for piece in pieces[1:]:
-        joined += [gap, fade_edges(piece, sample_rate, fade_ms)]
-    return np.concatenate(joined, axis=1)
 
 
 def _rise(length: int) -> npt.NDArray[np.float32]:

@@ -16,7 +16,7 @@ from models.codecs.dac_layers import Memory
 from models.codecs.dac_network import Network
 from models.codecs.dac_quantiser import Quantiser
 
-PIECE_FRAMES = 86  # 1 s; longer pieces are no faster on a CPU, and memory grows with them
+PIECE_FRAMES = 86  # 1 s in one call; on a CPU longer pieces are slower (cache), and memory grows with them
 GROUP_FRAMES = 8 * PIECE_FRAMES  # of all streams in one call: bounds the memory of a batch
 
 
@@ -146,7 +146,8 @@ class DacDecoder:
         for piece in pieces:
             kinds[piece.kind].append(piece)
         for (_, frames, _), alike in kinds.items():
-            most = GROUP_FRAMES // max(frames, self.config.context_frames)  # a flush without codes costs the context
+            cost = max(frames, self.config.context_frames)  # a flush without codes costs the context
+            most = max(1, GROUP_FRAMES // cost)
             for start in range(0, len(alike), most):
                 yield alike[start : start + most]
 
