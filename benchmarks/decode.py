@@ -25,7 +25,6 @@ from transformers import DiaConfig
 from benchmarks import machine, reference
 from benchmarks.codec import measure_codec
 from models.decoding.cache import KeyValuePool
-from models.decoding.linear import pack
 from models.decoding.runtime import Runtime
 from models.decoding.sequence import CodeSequence
 from models.dia.generate import DiaDecoder
@@ -86,7 +85,8 @@ def _load(folder: Path, names: Sequence[str]) -> tuple[dict[str, DiaNetwork], di
             folder,
             dtype=runtime.dtype,
             device=runtime.device,
-            pack=lambda weight, r=runtime: pack(weight, r.kind, r.dtype),
+            pack=runtime.pack_steps,
+            pack_text=runtime.pack_text,
         )
         seconds[name] = round(time.perf_counter() - start, 2)
     return networks, seconds

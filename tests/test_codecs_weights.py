@@ -21,7 +21,7 @@ def load_with(directory, change):
 
 
 def test_a_missing_tensor_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=f"no tensor {NAME}"):
+    with pytest.raises(WeightsError, match=f"has no tensor {NAME}"):
         load_with(tmp_path, lambda tensors: tensors.pop(NAME))
 
 
@@ -46,7 +46,7 @@ def test_a_damaged_file_is_refused(tmp_path, content):
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"model\.safetensors|has no tensor"):
         DacCodec.load(tmp_path, device="cpu")
 
 

@@ -280,8 +280,8 @@ def test_a_recording_becomes_codes_and_its_words_come_first(
 
 def test_the_same_recording_is_encoded_once(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     codec, calls = engine.pipeline.codec, []
-    encode_audio = codec.encode
-    monkeypatch.setattr(codec, "encode", lambda audio: (calls.append(1), encode_audio(audio))[1])
+    encode_audio = codec.encode_pieces
+    monkeypatch.setattr(codec, "encode_pieces", lambda audio: (calls.append(1), encode_audio(audio))[1])
     clip = wav(tmp_path / "clip.wav", 1.5)
     for n in range(2):
         made = request(audio_prompt=clip, audio_prompt_transcription="[S1] Hello this is me.", request_id=str(n))

@@ -20,7 +20,7 @@ from models.codecs.dac_config import DacConfig
 from models.codecs.dac_network import Network, build_decoder, build_encoder
 from models.codecs.dac_quantiser import Quantiser
 from models.codecs.dac_stream import PIECE_FRAMES, DacDecoder, DacStream
-from models.codecs.dac_weights import TensorReader
+from models.decoding.checkpoint import Checkpoint
 
 
 class DacCodec:
@@ -43,7 +43,7 @@ class DacCodec:
         """
         config = DacConfig.from_file(directory / "config.json")
         device, precise = torch.device(device), torch.promote_types(dtype, torch.float32)
-        with TensorReader(directory / "model.safetensors") as tensors:
+        with Checkpoint(directory, torch.float32, torch.device("cpu")) as tensors:
             quantiser = Quantiser(config, tensors, device, precise)
             encoder = build_encoder(config, tensors, device, precise)
             decoder = DacDecoder(config, build_decoder(config, tensors, device, dtype), quantiser, device)
@@ -105,9 +105,13 @@ class DacCodec:
         In pieces whose latents equal those of the whole up to float rounding (about 1e-6 of their size). A code can
         differ from the whole's only where two entries of its codebook are as near as that.
         """
-        codes = [self._quantiser.codes(latents) for latents in self._latents(audio)]
         nothing = torch.zeros(self.codebooks, 0, dtype=torch.long, device=self.device)
-        return torch.cat([nothing, *codes], dim=1)
+        return torch.cat([nothing, *self.encode_pieces(audio)], dim=1)
+
+    def encode_pieces(self, audio: np.ndarray | Tensor) -> Iterator[Tensor]:
+        """`encode` a second or so at a time, [K, t] each, for a caller who has other things to do in between."""
+        for latents in self._latents(audio):
+            yield self._quantiser.codes(latents)
 
     def _latents(self, audio: np.ndarray | Tensor) -> Iterator[Tensor]:
         """[1, L] → pieces [t, D]."""

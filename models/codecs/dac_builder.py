@@ -4,25 +4,20 @@ The names are those for which descript/dac_44khz is stored: 223 tensors, weight 
 of DAC one by one, not how they follow each other.
 """
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
 from models.codecs.dac_config import DILATIONS, RESIDUAL_KERNEL
 from models.codecs.dac_layers import Convolution, ResidualUnit, StreamConvolution, Upsample
+from models.decoding.checkpoint import Checkpoint
 
 SMALLEST_ALPHA = 1e-6  # α divides the weights behind a Snake; a smaller one is x + αx², which is x itself in float32
-
-
-class Tensors(Protocol):
-    def take(self, name: str, *shape: int) -> Tensor: ...
 
 
 class Builder:
     """Makes layers on one device and in one dtype."""
 
-    def __init__(self, tensors: Tensors, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, tensors: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self.tensors = tensors
         self.device = device
         self.dtype = dtype

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from models.codecs.dac_builder import Builder, Tensors
+from models.codecs.dac_builder import Builder
 from models.codecs.dac_config import EDGE_REACH, RESIDUAL_KERNEL, DacConfig
 from models.codecs.dac_layers import Memory, Tape
+from models.decoding.checkpoint import Checkpoint
 
 Layer = Callable[[Tensor, Tape], Tensor]
 
@@ -32,7 +33,7 @@ class Network:
         return x, tape.future
 
 
-def build_decoder(config: DacConfig, tensors: Tensors, device: torch.device, dtype: torch.dtype) -> Network:
+def build_decoder(config: DacConfig, tensors: Checkpoint, device: torch.device, dtype: torch.dtype) -> Network:
     """Latents [B, T, D] → samples [B, hop·T, 1] within ±1, float32 or wider."""
     build = Builder(tensors, device, dtype)
     precise = Builder(tensors, device, torch.promote_types(dtype, torch.float32))
@@ -54,7 +55,7 @@ def build_decoder(config: DacConfig, tensors: Tensors, device: torch.device, dty
     return Network(layers)
 
 
-def build_encoder(config: DacConfig, tensors: Tensors, device: torch.device, dtype: torch.dtype) -> Network:
+def build_encoder(config: DacConfig, tensors: Checkpoint, device: torch.device, dtype: torch.dtype) -> Network:
     """Samples [B, hop·T, 1] → latents [B, T, D]."""
     build = Builder(tensors, device, dtype)
     width = config.encoder_width

@@ -7,14 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.codecs.dac_builder import Builder, Tensors
+from models.codecs.dac_builder import Builder
 from models.codecs.dac_config import DacConfig
+from models.decoding.checkpoint import Checkpoint
 
 
 class Quantiser:
     """K codebooks of V entries; each one quantises what those before it left over."""
 
-    def __init__(self, config: DacConfig, tensors: Tensors, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, config: DacConfig, tensors: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         build = Builder(tensors, device, dtype)
         K, V, D, narrow = config.codebooks, config.codebook_size, config.latent_width, config.codebook_width
         names = [f"quantizer.quantizers.{k}" for k in range(K)]

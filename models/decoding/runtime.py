@@ -1,13 +1,14 @@
 """Where and how a model runs on this machine: device, how matrices are kept, memory for requests. Knows no model."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import torch
+from torch import Tensor
 
-from models.decoding.linear import Kind, available_kinds
+from models.decoding.linear import Kind, PackedLinear, available_kinds, pack
 from models.decoding.threads import thread_candidates, usable_cpus
 from models.errors import InvalidRequest
 
@@ -52,6 +53,18 @@ class Runtime:
         return cls(
             device, kind, dtype, _cache_bytes(environ, device), thread_candidates(usable_cpus()) if governed else ()
         )
+
+    def pack_steps(self, weight: Tensor) -> PackedLinear:
+        """A matrix that every decoder step multiplies with a few rows."""
+        return pack(weight, self.kind, self.dtype)
+
+    def pack_text(self, weight: Tensor) -> Callable[[Tensor], Tensor]:
+        """A matrix that a text goes through once, hundreds of rows at a time: there arithmetic is the limit, and
+        bfloat16 has most of it."""
+        if self.kind in ("half", "int8") and "onednn" in available_kinds(self.device, torch.bfloat16):
+            packed = pack(weight, "onednn", torch.bfloat16)
+            return lambda x: packed(x.bfloat16()).to(self.dtype)
+        return self.pack_steps(weight)
 
     def cache_budget(self) -> int:
         """Bytes for keys and values. Asked after the weights are loaded."""

@@ -1,8 +1,9 @@
 """How many CPU threads a decoder step uses: as many as are faster, which beside a busy core is one.
 
-A decoder step is some two hundred short parallel regions. With two threads and one other busy process, each region
-waits for a time slice, and the step takes 4 to 16 times as long as on one thread; on a quiet machine two threads save
-5 to 30 %. So the number is measured at the start, and again while running. It changes speed only: the operations of
+A decoder step is some two hundred short parallel regions. With two spinning threads beside busy processes, each region
+waits for a time slice: an int8 step took 4 to 12 times as long as on one thread, and 0.9 to 1.3 times with sleeping
+threads (`passive_openmp`). On free cores two threads save 10 to 25 % only, because one alone nearly fills the memory's
+bandwidth. So the number is measured at the start, and again while running. It changes speed only: the operations of
 this room give the same float32 result for any number of threads. Knows no model.
 
 torch is imported inside functions, because `passive_openmp` must run before torch is loaded. Its thread count belongs
@@ -98,8 +99,9 @@ def _best(seconds: dict[int, float]) -> int:
 class ThreadGovernor:
     """Keeps the thread count right while steps run: `with governor.step(): …` around each.
 
-    Now and then a few steps run with the next candidate. What a trial loses against staying is paid for by waiting
-    until it is a hundredth of the time; a trial also follows at once, within the same bound, when steps grow slow.
+    A few of the first steps, and then of each `interval_seconds`, run with the next candidate. What a trial loses
+    against staying is paid for by waiting until it is a hundredth of the time. When steps suddenly grow slow, a trial
+    follows at once and is paid for afterwards.
     """
 
     def __init__(
@@ -122,8 +124,8 @@ class ThreadGovernor:
         self._trial: list[float] = []
         self._on_trial: int | None = None
         self._asked = 0  # how many trials were begun: whose turn it is
-        self._rested = clock()  # the debt of earlier trials is paid off from here on
-        self._last_trial = clock()
+        self._rested = clock()  # when the debt of earlier trials is paid off
+        self._last_trial = -inf
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -139,7 +141,7 @@ class ThreadGovernor:
             return False
         now = self._clock()
         slowed_down = min(self._recent) > _SLOWED_DOWN * self._settled
-        return now >= self._rested and (slowed_down or now >= self._last_trial + self._interval)
+        return slowed_down or now >= max(self._rested, self._last_trial + self._interval)
 
     def _begin_trial(self) -> None:
         others = [threads for threads in self._candidates if threads != self.threads]
@@ -171,7 +173,7 @@ class ThreadGovernor:
         lost = max(0.0, sum(self._trial) - len(self._trial) * current)
         now = self._clock()
         self._last_trial = now
-        self._rested = now + lost / _TRIAL_SHARE
+        self._rested = max(now, self._rested) + lost / _TRIAL_SHARE
         self._on_trial = None
         self._set(self.threads)
 

@@ -69,7 +69,7 @@ class Dialogue:
 
     def speak(self) -> Job:
         """The whole request. The last chunk has no audio of its own: by then everything has been sent."""
-        prompt = self._first_prompt()
+        prompt = yield from self._first_prompt()
         last = len(self.plan.utterances) - 1
         for number, utterance in enumerate(self.plan.utterances):
             if self._budget == 0:
@@ -147,11 +147,21 @@ class Dialogue:
             if send:
                 pieces, size = [], min(2 * size, PIECE_FRAMES)
 
-    def _first_prompt(self) -> Prompt:
+    def _first_prompt(self) -> Generator[Wait | AudioChunk, None, Prompt]:
+        """The caller's voice, encoded if it is a new one; or nothing."""
         voice = self.plan.voice
         if voice is None:
             return Prompt(np.zeros((self.codec.codebooks, 0), dtype=np.int64), "")
-        return Prompt(self.voices.codes(voice), voice.transcript)
+        codes = self.voices.get(voice)
+        if codes is None:
+            assert voice.audio is not None
+            pieces = []
+            for piece in self.codec.encode_pieces(voice.audio):
+                pieces.append(piece.cpu().numpy())
+                yield self._chunk(self._silence(0), 0)  # others step meanwhile, and a cancel is heard
+            codes = np.concatenate(pieces, axis=1)
+            self.voices.put(voice, codes)
+        return Prompt(codes, voice.transcript)
 
     def _carry(self, take: Take, spoken: Utterance, coming: Utterance) -> Prompt:
         """The passage just spoken as the next one's prompt, cut where the window would leave too little room."""

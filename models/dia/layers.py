@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.decoding.checkpoint import Checkpoint
 from models.decoding.elementwise import apply_rope, rms_norm, silu_gate
-from models.dia.checkpoint import Checkpoint
 from models.dia.config import DecoderConfig, EncoderConfig
 
 Linear = Callable[[Tensor], Tensor]  # x [R, in] → [R, out]
@@ -70,11 +70,13 @@ class CrossAttention:
     head_dim: int
 
     @classmethod
-    def take(cls, file: Checkpoint, name: str, config: DecoderConfig, text_width: int, pack: Pack) -> "CrossAttention":
+    def take(
+        cls, file: Checkpoint, name: str, config: DecoderConfig, text_width: int, pack: Pack, pack_text: Pack
+    ) -> "CrossAttention":
         H, D = config.cross_heads, config.cross_head_dim
         q, out = (file.take(f"{name}.q_proj.weight", H * D, config.width), (config.width, H * D))
         kv = torch.cat([file.take(f"{name}.{p}_proj.weight", H * D, text_width) for p in ("k", "v")])
-        return cls(pack(q), pack(kv), pack(file.take(f"{name}.o_proj.weight", *out)), H, D)
+        return cls(pack(q), pack_text(kv), pack(file.take(f"{name}.o_proj.weight", *out)), H, D)
 
     def project_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Encoded text [S, D] → keys and values [H, S, d]: once a request, whatever its length in frames."""
@@ -146,9 +148,16 @@ class DecoderLayer:
 
     @classmethod
     def take(
-        cls, file: Checkpoint, name: str, config: DecoderConfig, uncond_text: Tensor, pack: Pack
+        cls,
+        file: Checkpoint,
+        name: str,
+        config: DecoderConfig,
+        uncond_text: Tensor,
+        pack: Pack,
+        pack_text: Pack,
     ) -> "DecoderLayer":
-        cross = CrossAttention.take(file, f"{name}.cross_attention", config, uncond_text.shape[-1], pack)
+        width = uncond_text.shape[-1]
+        cross = CrossAttention.take(file, f"{name}.cross_attention", config, width, pack, pack_text)
         return cls(
             Norm.take(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
             SelfAttention.take(file, f"{name}.self_attention", config, pack),

@@ -5,7 +5,6 @@ from typing import Self
 
 from models.codecs.dac import DacCodec
 from models.decoding.cache import KeyValuePool
-from models.decoding.linear import pack
 from models.decoding.runtime import Runtime
 from models.decoding.sequence import Wait
 from models.dia.dialogue import Dialogue
@@ -40,7 +39,7 @@ class DiaPipeline:
         self.network = network
         self.codec = codec
         self.decoder = DiaDecoder(network, pool, thread_counts)
-        self.voices = VoiceCache(codec)
+        self.voices = VoiceCache()
         self.sample_rate = codec.sample_rate
 
     @classmethod
@@ -49,7 +48,7 @@ class DiaPipeline:
         refuse_folder(paths.model)
         device, dtype = runtime.device, runtime.dtype
         network = DiaNetwork.load(
-            paths.model, dtype=dtype, device=device, pack=lambda weight: pack(weight, runtime.kind, dtype)
+            paths.model, dtype=dtype, device=device, pack=runtime.pack_steps, pack_text=runtime.pack_text
         )
         codec = DacCodec.load(paths.codec, device=device)  # float32, as published: bfloat16 adds noise at -35 dB
         pool = KeyValuePool.within(runtime.cache_budget(), network.cache_shape, device)

@@ -72,23 +72,28 @@ def check_codes(codes: object, codec: DacCodec, field: str) -> np.ndarray:
 class VoiceCache:
     """Codes of the voices used last, by the samples they come from: the same clip is encoded once."""
 
-    def __init__(self, codec: DacCodec, most: int = CACHED_VOICES) -> None:
-        self._codec = codec
+    def __init__(self, most: int = CACHED_VOICES) -> None:
         self._most = most
         self._codes: OrderedDict[str, np.ndarray] = OrderedDict()
 
-    def codes(self, voice: Voice) -> np.ndarray:
-        """[K, T]. Encodes if it has to."""
+    def get(self, voice: Voice) -> np.ndarray | None:
+        """[K, T], or None if the voice is still to be encoded."""
         if voice.codes is not None:
             return voice.codes
-        assert voice.audio is not None
-        key = hashlib.sha256(voice.audio.tobytes()).hexdigest()
-        if key not in self._codes:
-            self._codes[key] = self._codec.encode(voice.audio).cpu().numpy()
-        self._codes.move_to_end(key)
+        key = self._key(voice)
+        if key in self._codes:
+            self._codes.move_to_end(key)
+        return self._codes.get(key)
+
+    def put(self, voice: Voice, codes: np.ndarray) -> None:
+        self._codes[self._key(voice)] = codes
         while len(self._codes) > self._most:
             self._codes.popitem(last=False)
-        return self._codes[key]
+
+    @staticmethod
+    def _key(voice: Voice) -> str:
+        assert voice.audio is not None
+        return hashlib.sha256(voice.audio.tobytes()).hexdigest()
 
 
 def _from_audio(request: AudioGenerationRequest, sample_rate: int) -> Voice:

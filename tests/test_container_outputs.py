@@ -1,0 +1,39 @@
+"""What a prediction returns is written under the name that was asked for, or one that fits its type."""
+
+import pytest
+
+from container.outputs import write_output
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("audio/wav", "output.wav"),
+        ("audio/x-wav", "output.wav"),
+        ("audio/mpeg", "output.mp3"),
+        ("audio/ogg", "output.ogg"),
+        ("audio/opus", "output.opus"),
+        ("application/x-unheard-of", "output"),
+    ],
+)
+def test_a_file_is_named_by_its_type(tmp_path, monkeypatch, kind, name):
+    monkeypatch.chdir(tmp_path)
+    assert write_output(f"data:{kind};base64,AAEC", None) == [name]
+    assert (tmp_path / name).read_bytes() == b"\x00\x01\x02"
+
+
+@pytest.mark.parametrize(("asked", "written"), [("a.flac", "a.flac"), ("a", "a.wav")])
+def test_a_file_goes_where_it_was_asked_for(tmp_path, asked, written):
+    assert write_output("data:audio/wav;base64,AAEC", tmp_path / asked) == [str(tmp_path / written)]
+    assert (tmp_path / written).exists()
+
+
+def test_several_files_are_numbered(tmp_path):
+    parts = ["data:audio/wav;base64,AA==", "data:audio/wav;base64,AQ=="]
+    write_output(parts, tmp_path / "a.wav")
+    assert (tmp_path / "a.0.wav").read_bytes() + (tmp_path / "a.1.wav").read_bytes() == b"\x00\x01"
+
+
+@pytest.mark.parametrize(("output", "line"), [("https://example.org/a.wav", "https://example.org/a.wav"), (3, "3")])
+def test_what_is_no_file_is_shown(output, line):
+    assert write_output(output, None) == [line]

@@ -1,0 +1,115 @@
+"""The pins are flat where Cog reads them, hashed where pip checks them, the same in both, and cover what we import."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from container import lock
+
+ROOT = Path(__file__).parent.parent
+FLAT = (ROOT / "requirements.txt").read_text()
+LOCKED = lock.parse((ROOT / "requirements.lock").read_text())
+CUDA = lock.parse((ROOT / "requirements-cuda.lock").read_text())
+
+COGS_PIN = re.compile(r"([a-zA-Z0-9\-_]+)==([^ ]+)")  # replicate/cog pkg/requirements, SplitPinnedPythonRequirement
+OUR_ROOMS = ("models", "container")
+
+
+def lines_cog_reads(text: str) -> list[str]:
+    """Cog skips comment lines, cuts `#…` off, and keeps the rest."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def test_every_line_survives_cogs_parser_unchanged():
+    for line in lines_cog_reads(FLAT):
+        match = COGS_PIN.search(line)
+        assert match is not None, line
+        assert f"{match[1]}=={match[2]}" == line
+
+
+def test_parser_of_cog_would_change_what_we_keep_out():
+    """The reason for the rule: names with a dot, hashes and markers do not come out as they went in."""
+    for line in ("ruamel.yaml==0.18.6", "numpy==2.2.6 --hash=sha256:aa", 'scipy==1.15.0; python_version>"3"'):
+        match = COGS_PIN.search(line)
+        assert match is not None
+        assert match[0] != line
+
+
+def test_requirements_and_lock_pin_the_same_versions():
+    assert [str(pin) for pin in lock.parse(FLAT)] == [str(pin) for pin in LOCKED]
+
+
+@pytest.mark.parametrize("pins", [LOCKED, CUDA], ids=["cpu", "cuda"])
+def test_every_locked_package_has_hashes(pins):
+    assert [pin.name for pin in pins if not pin.hashes or len(set(pin.hashes)) < len(pin.hashes)] == []
+
+
+def test_the_lock_for_a_gpu_adds_nothing_but_the_cuda_libraries():
+    assert [str(pin) for pin in CUDA if not pin.is_cuda] == [str(pin) for pin in LOCKED]
+    assert any(pin.name == "nvidia-cublas" for pin in CUDA)
+
+
+def test_each_lock_has_the_hashes_of_one_build_of_torch():
+    """pip, given the hashes of both builds, takes the one of the index and fails on the CUDA libraries."""
+    (cpu,), (default,) = ([pin for pin in pins if pin.name == "torch"] for pins in (LOCKED, CUDA))
+    assert cpu.hashes == (lock.CPU_TORCH_HASH,)
+    assert lock.CPU_TORCH_HASH not in default.hashes
+
+
+def test_direct_requirements_are_pinned_as_they_are_declared():
+    declared = {str(pin) for pin in lock.parse((ROOT / "container" / "requirements.in").read_text())}
+    assert declared <= {str(pin) for pin in LOCKED}
+
+
+def test_test_tools_are_pinned_and_none_is_in_the_image():
+    dev = lock.parse((ROOT / "requirements-dev.txt").read_text())
+    names = {pin.name for pin in dev}
+    assert {"pytest", "hypothesis", "ruff", "mypy", "jsonschema", "httpx"} <= names
+    assert names.isdisjoint(pin.name for pin in LOCKED)
+
+
+def third_party_imports() -> set[str]:
+    files = [path for room in OUR_ROOMS for path in (ROOT / room).rglob("*.py")] + [ROOT / "predict.py"]
+    names = set()
+    for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - set(OUR_ROOMS)
+
+
+@pytest.mark.parametrize("module", sorted(third_party_imports()))
+def test_what_we_import_is_declared(module):
+    owners = importlib.metadata.packages_distributions().get(module, [module])
+    declared = {pin.name for pin in lock.parse((ROOT / "container" / "requirements.in").read_text())}
+    assert {owner.lower().replace("_", "-") for owner in owners} & declared
+
+
+def test_a_lock_is_read_back_as_it_was_written():
+    pins = (lock.Pin("a-b", "1.0", ("1" * 64, "2" * 64)), lock.Pin("c", "2.0", ("3" * 64,)))
+    written = lock.render(pins, "# header\n", with_hashes=True)
+    assert written.splitlines()[:4] == [
+        "# header",
+        "a-b==1.0 \\",
+        f"    --hash=sha256:{'1' * 64} \\",
+        f"    --hash=sha256:{'2' * 64}",
+    ]
+    assert lock.parse(written) == pins
+
+
+def test_resolved_pins_are_sorted_into_their_files():
+    runtime = tuple(lock.Pin(name, "1", ("0" * 64,)) for name in ("torch", "nvidia-cublas", "triton", "numpy"))
+    texts = lock.files(runtime, (*runtime, lock.Pin("pytest", "9")))
+    names = {file: [pin.name for pin in lock.parse(text)] for file, text in texts.items()}
+    assert names == {
+        "requirements.txt": ["torch", "numpy"],
+        "requirements.lock": ["torch", "numpy"],
+        "requirements-cuda.lock": ["torch", "nvidia-cublas", "triton", "numpy"],
+        "requirements-dev.txt": ["pytest"],
+    }
