@@ -11,9 +11,11 @@ from transformers.models.dia.configuration_dia import DiaDecoderConfig, DiaEncod
 from models.codecs.dac import DacCodec
 from models.decoding.cache import KeyValuePool
 from models.decoding.linear import pack
+from models.decoding.runtime import Runtime
 from models.dia.layers import Linear
 from models.dia.model import DiaNetwork
 from models.dia.pipeline import DiaPipeline
+from models.errors import InvalidRequest
 
 torch.set_num_threads(1)  # small products: a second thread only waits
 
@@ -92,6 +94,22 @@ def dac_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dac_codec(dac_directory: Path) -> DacCodec:
     return DacCodec.load(dac_directory, device="cpu", dtype=torch.float32)
+
+
+@pytest.fixture(scope="session", params=["float32", "float16", "bfloat16", "int8"])
+def packed_network(request: pytest.FixtureRequest, dia_directory: Path) -> DiaNetwork:
+    """The network as each setting of PARLEY_WEIGHTS keeps it on a CPU."""
+    try:
+        runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu", "PARLEY_WEIGHTS": request.param})
+    except InvalidRequest as error:
+        pytest.skip(str(error))
+    return DiaNetwork.load(
+        dia_directory,
+        dtype=runtime.dtype,
+        device=runtime.device,
+        pack=runtime.pack_steps,
+        pack_text=runtime.pack_text,
+    )
 
 
 @pytest.fixture

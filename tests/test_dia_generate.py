@@ -56,12 +56,12 @@ def codes(each: CodeSequence) -> np.ndarray:
     return each.codes(0, each.frames)
 
 
-def test_codes_in_a_batch_equal_codes_alone_exactly(dia_network: DiaNetwork) -> None:
+def test_codes_in_a_batch_equal_codes_alone_exactly(packed_network: DiaNetwork) -> None:
     together = [sequence(n) for n in range(4)]
-    run(decoder(dia_network), *together)
+    run(decoder(packed_network), *together)
     for n, each in enumerate(together):
         alone = sequence(n)
-        run(decoder(dia_network, slots=1), alone)
+        run(decoder(packed_network, slots=1), alone)
         np.testing.assert_array_equal(codes(each), codes(alone))
 
 

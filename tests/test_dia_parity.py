@@ -67,6 +67,18 @@ def test_conditional_logits_equal_transformers(hf_dia: DiaForConditionalGenerati
     torch.testing.assert_close(cond, hf_logits(hf_dia, TEXT, rows), atol=1e-4, rtol=1e-4)
 
 
+def test_packed_weights_stay_as_close_to_transformers_as_their_precision_allows(
+    hf_dia: DiaForConditionalGeneration, packed_network: DiaNetwork, request: pytest.FixtureRequest
+) -> None:
+    """Relative to the spread of the logits. int8 is coarse at this width; it is off unless it is asked for."""
+    allowed = {"float32": 1e-5, "float16": 0.02, "bfloat16": 0.05, "int8": 0.1}
+    rows = delay_prefix(random_codes(40), DELAYS, BOS).T[:40]
+    cond, uncond = stepped(packed_network, TEXT, rows)
+    for ours, theirs in ((cond, hf_logits(hf_dia, TEXT, rows)), (uncond, hf_logits(hf_dia, [0], rows))):
+        error = ((ours - theirs).square().mean() / theirs.var()).sqrt()
+        assert error < allowed[request.node.callspec.params["packed_network"]]
+
+
 @pytest.mark.parametrize("length", [1, 7, 200])
 def test_unconditional_logits_equal_transformers_for_any_length_of_empty_text(
     hf_dia: DiaForConditionalGeneration, dia_network: DiaNetwork, length: int
