@@ -153,10 +153,9 @@ class PredictionFolders:
 def _report(generated: Generated, seconds: float) -> None:
     """What a caller sees of a finished prediction, in its logs and its metrics."""
     speed = generated.audio_seconds / generated.total_seconds
-    print(
-        f"{generated.steps_executed} tokens, {generated.audio_seconds:.2f} s of audio, "
-        f"made in {generated.total_seconds:.2f} s ({speed:.2f} x real time), {seconds:.2f} s after time-stretch; ended: {generated.status}"
-    )
+    made = f"{generated.steps_executed} tokens, {generated.audio_seconds:.2f} s of audio"
+    print(f"{made} in {generated.total_seconds:.2f} s ({speed:.2f} x real time); ended: {generated.status}")
+    print(f"{seconds:.2f} s after time-stretch")
     for name, value in {
         "tokens": generated.steps_executed,
         "audio_seconds": round(seconds, 3),

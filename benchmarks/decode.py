@@ -28,6 +28,7 @@ from models.decoding.cache import KeyValuePool
 from models.decoding.runtime import Runtime
 from models.decoding.sequence import CodeSequence
 from models.dia.generate import DiaDecoder
+from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from models.request import SamplingParams
 
@@ -81,13 +82,8 @@ def _load(folder: Path, names: Sequence[str]) -> tuple[dict[str, DiaNetwork], di
     for name in names:
         runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu", "PARLEY_WEIGHTS": name})
         start = time.perf_counter()
-        networks[name] = DiaNetwork.load(
-            folder,
-            dtype=runtime.dtype,
-            device=runtime.device,
-            pack=runtime.pack_steps,
-            pack_text=runtime.pack_text,
-        )
+        packs = Packs(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
+        networks[name] = DiaNetwork.load(folder, dtype=runtime.dtype, device=runtime.device, packs=packs)
         seconds[name] = round(time.perf_counter() - start, 2)
     return networks, seconds
 

@@ -12,7 +12,7 @@ from models.codecs.dac import DacCodec
 from models.decoding.cache import KeyValuePool
 from models.decoding.linear import pack
 from models.decoding.runtime import Runtime
-from models.dia.layers import Linear
+from models.dia.layers import Linear, Packs
 from models.dia.model import DiaNetwork
 from models.dia.pipeline import DiaPipeline
 from models.errors import InvalidRequest
@@ -77,7 +77,7 @@ def dia_directory(hf_dia: DiaForConditionalGeneration, tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def dia_network(dia_directory: Path) -> DiaNetwork:
-    return DiaNetwork.load(dia_directory, dtype=torch.float32, device=torch.device("cpu"), pack=plain)
+    return DiaNetwork.load(dia_directory, dtype=torch.float32, device=torch.device("cpu"), packs=Packs.alike(plain))
 
 
 @pytest.fixture(scope="session")
@@ -103,13 +103,8 @@ def packed_network(request: pytest.FixtureRequest, dia_directory: Path) -> DiaNe
         runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu", "PARLEY_WEIGHTS": request.param})
     except InvalidRequest as error:
         pytest.skip(str(error))
-    return DiaNetwork.load(
-        dia_directory,
-        dtype=runtime.dtype,
-        device=runtime.device,
-        pack=runtime.pack_steps,
-        pack_text=runtime.pack_text,
-    )
+    packs = Packs(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
+    return DiaNetwork.load(dia_directory, dtype=runtime.dtype, device=runtime.device, packs=packs)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from conftest import plain
 from models.dia.config import DiaConfig
+from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from models.errors import WeightsError
 
@@ -18,7 +19,7 @@ NAME = "model.decoder.layers.1.cross_attention.k_proj.weight"
 
 
 def load(directory: Path) -> DiaNetwork:
-    return DiaNetwork.load(directory, dtype=torch.float32, device=torch.device("cpu"), pack=plain)
+    return DiaNetwork.load(directory, dtype=torch.float32, device=torch.device("cpu"), packs=Packs.alike(plain))
 
 
 def changed(source: Path, directory: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:

@@ -10,6 +10,7 @@ from conftest import plain
 from models.decoding.cache import CacheShape, KeyValuePool
 from models.decoding.sequence import CodeSequence
 from models.dia.generate import DiaDecoder
+from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from models.dia.stepper import StaticStepper
 from models.request import SamplingParams
@@ -87,7 +88,7 @@ def test_static_step_equals_eager_step(dia_network: DiaNetwork) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_captured_graph_equals_the_static_step_it_was_captured_from(dia_directory: Path) -> None:
-    network = DiaNetwork.load(dia_directory, dtype=torch.float32, device=torch.device("cuda"), pack=plain)
+    network = DiaNetwork.load(dia_directory, dtype=torch.float32, device=torch.device("cuda"), packs=Packs.alike(plain))
     captured, plainly = decoder(network), static(network)
     plainly._step._run = lambda shape: plainly._step.step(*shape)  # type: ignore[method-assign]
     for stepper in (captured, plainly):

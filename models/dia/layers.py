@@ -21,6 +21,23 @@ Pack = Callable[[Tensor], Linear]  # weight [out, in] → the product with it
 
 
 @dataclass(frozen=True)
+class Packs:
+    """How matrices are kept, by what is done with them.
+
+    step: multiplied with a few rows in every decoder step. text: with hundreds of rows, once a request. text_scores:
+    likewise, and what comes out goes into a softmax without a scale, which magnifies every rounding.
+    """
+
+    step: Pack
+    text: Pack
+    text_scores: Pack
+
+    @classmethod
+    def alike(cls, pack: Pack) -> "Packs":
+        return cls(pack, pack, pack)
+
+
+@dataclass(frozen=True)
 class Norm:
     """RMS norm with the weight kept in float32."""
 
@@ -46,10 +63,13 @@ class SelfAttention:
     head_dim: int
 
     @classmethod
-    def take(cls, file: Checkpoint, name: str, config: EncoderConfig | DecoderConfig, pack: Pack) -> "SelfAttention":
+    def take(
+        cls, file: Checkpoint, name: str, config: EncoderConfig | DecoderConfig, pack_qkv: Pack, pack_out: Pack
+    ) -> "SelfAttention":
         H, G, D, width = config.heads, config.kv_heads, config.head_dim, config.width
         parts = [file.take(f"{name}.{p}_proj.weight", h * D, width) for p, h in (("q", H), ("k", G), ("v", G))]
-        return cls(pack(torch.cat(parts)), pack(file.take(f"{name}.o_proj.weight", width, H * D)), H, G, D)
+        out = file.take(f"{name}.o_proj.weight", width, H * D)
+        return cls(pack_qkv(torch.cat(parts)), pack_out(out), H, G, D)
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rows x [R, D] → rotated queries [R, H, d], rotated keys and values [R, G, d]; cos, sin [R, 1, d]."""
@@ -71,12 +91,12 @@ class CrossAttention:
 
     @classmethod
     def take(
-        cls, file: Checkpoint, name: str, config: DecoderConfig, text_width: int, pack: Pack, pack_text: Pack
+        cls, file: Checkpoint, name: str, config: DecoderConfig, text_width: int, packs: Packs
     ) -> "CrossAttention":
         H, D = config.cross_heads, config.cross_head_dim
         q, out = (file.take(f"{name}.q_proj.weight", H * D, config.width), (config.width, H * D))
         kv = torch.cat([file.take(f"{name}.{p}_proj.weight", H * D, text_width) for p in ("k", "v")])
-        return cls(pack(q), pack_text(kv), pack(file.take(f"{name}.o_proj.weight", *out)), H, D)
+        return cls(packs.step(q), packs.text(kv), packs.step(file.take(f"{name}.o_proj.weight", *out)), H, D)
 
     def project_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Encoded text [S, D] → keys and values [H, S, d]: once a request, whatever its length in frames."""
@@ -118,12 +138,12 @@ class EncoderLayer:
     mlp: GatedMLP
 
     @classmethod
-    def take(cls, file: Checkpoint, name: str, config: EncoderConfig, pack: Pack) -> "EncoderLayer":
+    def take(cls, file: Checkpoint, name: str, config: EncoderConfig, packs: Packs) -> "EncoderLayer":
         return cls(
             Norm.take(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
-            SelfAttention.take(file, f"{name}.self_attention", config, pack),
+            SelfAttention.take(file, f"{name}.self_attention", config, packs.text_scores, packs.text),
             Norm.take(file, f"{name}.post_sa_norm", config.width, config.norm_eps),
-            GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, pack),
+            GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, packs.text),
         )
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -153,18 +173,17 @@ class DecoderLayer:
         name: str,
         config: DecoderConfig,
         uncond_text: Tensor,
-        pack: Pack,
-        pack_text: Pack,
+        packs: Packs,
     ) -> "DecoderLayer":
         width = uncond_text.shape[-1]
-        cross = CrossAttention.take(file, f"{name}.cross_attention", config, width, pack, pack_text)
+        cross = CrossAttention.take(file, f"{name}.cross_attention", config, width, packs)
         return cls(
             Norm.take(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
-            SelfAttention.take(file, f"{name}.self_attention", config, pack),
+            SelfAttention.take(file, f"{name}.self_attention", config, packs.step, packs.step),
             Norm.take(file, f"{name}.pre_ca_norm", config.width, config.norm_eps),
             cross,
             Norm.take(file, f"{name}.pre_mlp_norm", config.width, config.norm_eps),
-            GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, pack),
+            GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, packs.step),
             cross.unconditional(uncond_text),
         )
 

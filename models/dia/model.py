@@ -16,16 +16,16 @@ from models.decoding.cache import CacheShape, KeyValuePool
 from models.decoding.checkpoint import Checkpoint
 from models.decoding.elementwise import rope_table
 from models.dia.config import DecoderConfig, DiaConfig, EncoderConfig
-from models.dia.layers import DecoderLayer, EncoderLayer, Linear, Norm, Pack, attend_all
+from models.dia.layers import DecoderLayer, EncoderLayer, Linear, Norm, Packs, attend_all
 
 
 class TextEncoder:
     """Byte ids → vectors, at the text's true length: padding would see only itself and change nothing."""
 
-    def __init__(self, file: Checkpoint, config: DiaConfig, pack: Pack) -> None:
+    def __init__(self, file: Checkpoint, config: DiaConfig, packs: Packs) -> None:
         c = config.encoder
         self.embedding = file.take("model.encoder.embedding.weight", c.vocabulary, c.width)
-        self.layers = [EncoderLayer.take(file, f"model.encoder.layers.{i}", c, pack) for i in range(c.layers)]
+        self.layers = [EncoderLayer.take(file, f"model.encoder.layers.{i}", c, packs) for i in range(c.layers)]
         self.norm = Norm.take(file, "model.encoder.norm", c.width, c.norm_eps)
         self.cos, self.sin = _rope(c, file.device)
 
@@ -41,32 +41,25 @@ class TextEncoder:
 class DiaNetwork:
     """Encoder and decoder of one checkpoint, immutable after construction and free of any request's state."""
 
-    def __init__(self, file: Checkpoint, config: DiaConfig, pack: Pack, pack_text: Pack) -> None:
+    def __init__(self, file: Checkpoint, config: DiaConfig, packs: Packs) -> None:
         c = config.decoder
         self.config = config
         self.dtype, self.device = file.dtype, file.device
-        self.encoder = TextEncoder(file, config, pack_text)
+        self.encoder = TextEncoder(file, config, packs)
         empty = self.encoder(torch.zeros(1, dtype=torch.long, device=file.device))  # [1, D]; see the module's docstring
         self.embedding = file.take("model.decoder.embeddings.embed.weight", c.codebooks * c.vocabulary, c.width)
         self.offsets = torch.arange(c.codebooks, device=file.device) * c.vocabulary
-        self.layers = [
-            DecoderLayer.take(file, f"model.decoder.layers.{i}", c, empty, pack, pack_text) for i in range(c.layers)
-        ]
+        self.layers = [DecoderLayer.take(file, f"model.decoder.layers.{i}", c, empty, packs) for i in range(c.layers)]
         self.norm = Norm.take(file, "model.decoder.norm", c.width, c.norm_eps)
-        self.head: Linear = pack(file.take("logits_dense.weight", c.codebooks * c.vocabulary, c.width))
+        self.head: Linear = packs.step(file.take("logits_dense.weight", c.codebooks * c.vocabulary, c.width))
         self.cos, self.sin = _rope(c, file.device)
 
     @classmethod
-    def load(
-        cls, directory: Path, *, dtype: torch.dtype, device: torch.device, pack: Pack, pack_text: Pack | None = None
-    ) -> "DiaNetwork":
-        """From config.json and safetensors. Raises WeightsError where they do not fit each other to the last tensor.
-
-        pack: how the matrices of a step are kept. pack_text: those that a text goes through once, many rows at a time.
-        """
+    def load(cls, directory: Path, *, dtype: torch.dtype, device: torch.device, packs: Packs) -> "DiaNetwork":
+        """From config.json and safetensors. Raises WeightsError where they do not fit each other to the last tensor."""
         config = DiaConfig.load(directory / "config.json")
         with Checkpoint(directory, dtype, device) as file, torch.inference_mode():
-            return cls(file, config, pack, pack_text or pack)
+            return cls(file, config, packs)
 
     @property
     def cache_shape(self) -> CacheShape:

@@ -9,6 +9,7 @@ from models.decoding.runtime import Runtime
 from models.decoding.sequence import Wait
 from models.dia.dialogue import Dialogue
 from models.dia.generate import DiaDecoder
+from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from models.dia.plan import Plan, make_plan
 from models.dia.voice import VoiceCache, check_codes, read_voice
@@ -47,9 +48,8 @@ class DiaPipeline:
         """Network and codec of a complete checkpoint. Raises WeightsError."""
         refuse_folder(paths.model)
         device, dtype = runtime.device, runtime.dtype
-        network = DiaNetwork.load(
-            paths.model, dtype=dtype, device=device, pack=runtime.pack_steps, pack_text=runtime.pack_text
-        )
+        packs = Packs(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
+        network = DiaNetwork.load(paths.model, dtype=dtype, device=device, packs=packs)
         codec = DacCodec.load(paths.codec, device=device)  # float32, as published: bfloat16 adds noise at -35 dB
         pool = KeyValuePool.within(runtime.cache_budget(), network.cache_shape, device)
         return cls(paths.name, network, codec, pool, runtime.thread_counts)
