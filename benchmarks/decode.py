@@ -11,10 +11,12 @@ same run.
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from benchmarks.codec import measure_codec
 from models.decoding.cache import KeyValuePool
 from models.decoding.runtime import Runtime
 from models.decoding.sequence import CodeSequence
+from models.decoding.threads import thread_candidates, usable_cpus
 from models.dia.generate import DiaDecoder
 from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
@@ -55,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report["steps"] = [
             row for position in options.positions for row in _time_steps(networks, peer, position, options)
         ]
+        report["beside_a_busy_core"] = _time_contended(networks, options)
         del peer, networks
     if not options.no_codec:
         report["codec"] = measure_codec(options.threads, tiny=options.tiny)
@@ -128,9 +132,9 @@ def _time_steps(
     return rows
 
 
-def _our_step(network: DiaNetwork, position: int, text_bytes: int) -> Step:
+def _our_step(network: DiaNetwork, position: int, text_bytes: int, thread_counts: tuple[int, ...] = ()) -> Step:
     """The whole step of one request, at `position` again and again."""
-    decoder = DiaDecoder(network, KeyValuePool(network.cache_shape, slots=1, device=network.device))
+    decoder = DiaDecoder(network, KeyValuePool(network.cache_shape, slots=1, device=network.device), thread_counts)
     prompt = np.zeros((len(DELAYS), position), dtype=np.int64)
     frames = decoder.max_frames - position
     sequence = CodeSequence((65,) * text_bytes, prompt, SamplingParams(seed=0), frames, DELAYS)
@@ -158,6 +162,33 @@ def _in_turn(contestants: dict[str, Step], rounds: int, threads: int) -> dict[st
             if number:  # the first is warm-up
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _time_contended(networks: dict[str, DiaNetwork], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Medians with another process spinning on a core: fixed thread counts, and the count that the decoder chooses."""
+    position = options.positions[0]
+    rows = []
+    with _busy_core():
+        for name, network in networks.items():
+            row: dict[str, Any] = {"weights": name, "position": position}
+            fixed = _our_step(network, position, options.text_bytes)
+            for threads in options.threads:
+                row[f"{threads}_threads_ms"] = round(1e3 * _in_turn({"": fixed}, options.rounds, threads)[""], 2)
+            governed = _our_step(network, position, options.text_bytes, thread_candidates(usable_cpus()))
+            row["governed_ms"] = round(1e3 * _in_turn({"": governed}, 4 * options.rounds, 1)[""], 2)
+            rows.append(row)
+            print("beside a busy core:", row, file=sys.stderr, flush=True)
+    return rows
+
+
+@contextmanager
+def _busy_core() -> Iterator[None]:
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
 
 
 def _step_bytes(network: DiaNetwork, weights: str, position: int, text_bytes: int) -> int:

@@ -5,8 +5,7 @@ The shape alphabet of every comment and docstring below this directory:
 `K` codebooks · `V` codebook vocabulary · `D` width · `H` heads · `C` audio channels · `L` samples
 """
 
-from models.decoding.threads import passive_openmp
+from models.decoding.threads import spin_briefly
 
-# Waiting threads sleep instead of spin: beside a busy core a step is then 3 to 4 times as fast. It has to be said
-# before torch is loaded, and this is the first line of ours that any program runs.
-passive_openmp()
+# It has to be said before torch is loaded, and this is the first line of ours that any program runs.
+spin_briefly()

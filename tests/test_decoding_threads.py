@@ -54,17 +54,19 @@ def _python(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-SHOW = "import os; from models.decoding.threads import passive_openmp as p; "
-SHOW += "print(p(), os.environ['OMP_WAIT_POLICY'], os.environ['GOMP_SPINCOUNT'])"
+SHOW = "import os; from models.decoding.threads import spin_briefly as s; print(s(), os.environ.get('GOMP_SPINCOUNT'))"
 
 
-def test_passive_openmp_is_in_time_before_torch_and_says_when_it_is_not():
-    assert _python(SHOW) == "True PASSIVE 0"
-    assert _python("import torch; " + SHOW) == "False PASSIVE 0"
+def test_threads_are_told_to_spin_briefly_in_time_before_torch_and_it_says_when_it_is_not():
+    assert _python("import sys; " + SHOW) == "True 3000"
+    assert _python("import torch; " + SHOW) == "False 3000"
 
 
-def test_passive_openmp_keeps_what_the_operator_chose():
-    assert _python(SHOW, OMP_WAIT_POLICY="ACTIVE") == "True ACTIVE 0"
+@pytest.mark.parametrize(
+    ("chosen", "spins"), [({"OMP_WAIT_POLICY": "PASSIVE"}, "None"), ({"GOMP_SPINCOUNT": "7"}, "7")]
+)
+def test_what_the_operator_chose_is_kept(chosen, spins):
+    assert _python(SHOW, **chosen).endswith(spins)
 
 
 @pytest.mark.parametrize(
