@@ -17,6 +17,8 @@ from models.dia.model import DiaNetwork
 from models.dia.pipeline import DiaPipeline
 from models.errors import InvalidRequest
 
+pytest_plugins = ["dia_fixtures"]
+
 torch.set_num_threads(1)  # small products: a second thread only waits
 
 DELAYS = [0, 8, 9, 10, 11, 12, 13, 14, 15]

@@ -5,6 +5,7 @@ empty text is the same vector at every position, so what cross-attention adds is
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -49,7 +50,9 @@ class DiaNetwork:
         empty = self.encoder(torch.zeros(1, dtype=torch.long, device=file.device))  # [1, D]; see the module's docstring
         self.embedding = file.take("model.decoder.embeddings.embed.weight", c.codebooks * c.vocabulary, c.width)
         self.offsets = torch.arange(c.codebooks, device=file.device) * c.vocabulary
-        self.layers = [DecoderLayer.take(file, f"model.decoder.layers.{i}", c, empty, packs) for i in range(c.layers)]
+        with ThreadPoolExecutor() as pool:  # packing is serial inside and takes most of the loading time on a CPU
+            names = [f"model.decoder.layers.{i}" for i in range(c.layers)]
+            self.layers = list(pool.map(lambda name: DecoderLayer.take(file, name, c, empty, packs), names))
         self.norm = Norm.take(file, "model.decoder.norm", c.width, c.norm_eps)
         self.head: Linear = packs.step(file.take("logits_dense.weight", c.codebooks * c.vocabulary, c.width))
         self.cos, self.sin = _rope(c, file.device)
