@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=True)
 
     def _answer(self, with_body: bool) -> None:
-        match = re.fullmatch(r"/(store/)?(\w+/\w+)/resolve/(\w+)/([\w.]+)", self.path)
+        match = re.fullmatch(r"/(store/)?(\w+/\w+)/resolve/(\w+)/([\w.-]+)", self.path)
         assert match is not None, self.path
         key = (match[2], match[4])
         headers = {name.lower(): value for name, value in self.headers.items()}
