@@ -1,0 +1,32 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_decode_benchmark_runs_and_ends_with_one_json_document() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.decode",
+        "--tiny",
+        "--rounds",
+        "2",
+        "--positions",
+        "50",
+        "--threads",
+        "1",
+    ]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout.splitlines()[-1])
+    assert {row["weights"] for row in report["steps"]} == {"float16", "bfloat16", "int8"}
+    for row in report["steps"]:
+        assert row["ratio"] == pytest.approx(row["transformers_ms"] / row["ms"], abs=0.02)
+    assert report["codec"][0]["ours float32"] > 0
+    assert report["beside_a_busy_core"][0]["governed_ms"] > 0
