@@ -8,13 +8,13 @@ when the frames are there. So every family shares its steps among its requests, 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from models.decoding.sequence import CodeSequence, Wait
-from models.errors import Cancelled, EngineClosed, GenerationFailed, Overloaded
+from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest, Overloaded
 from models.request import AudioChunk, AudioGenerationRequest, Generated
 
 _POLL_SECONDS = 0.05  # a reader wakes this often, so that an exception raised into its thread is heard
@@ -34,7 +34,8 @@ class Pipeline(Protocol):
     """A model family, ready to speak."""
 
     name: str
-    sample_rate: int
+    sample_rate: int  # Hz
+    frame_rate: float  # steps a second of audio
     channels: int
     decoder: Decoder
 
@@ -42,38 +43,43 @@ class Pipeline(Protocol):
         """Everything that can be refused is refused here, in the caller's thread and before any model work."""
         ...
 
-    def speak(self, plan: Any) -> Iterator[Wait | AudioChunk]:
+    def speak(self, plan: Any) -> Generator[Wait | AudioChunk, None, None]:
         """The job of a prepared request. Runs in the engine's thread."""
         ...
 
 
 class AudioStream:
-    """The chunks of one request, as they are made. Closing it cancels the request."""
+    """The chunks of one request, as they are made. Closing it, or dropping it, cancels the request."""
 
-    def __init__(self, job: "_Job", cancel: Callable[[str], bool]) -> None:
+    def __init__(self, job: "_Job", engine: "Engine") -> None:
         self._job = job
-        self._cancel = cancel
+        self._engine = engine
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> AudioChunk:
-        if self._job.read_to_end:
-            raise StopIteration
-        while True:
+        job = self._job
+        while not job.read_to_end:
+            if job.cancelled and job.outbox.empty() and not self._engine.is_running(job):
+                break
             try:
-                item = self._job.outbox.get(timeout=_POLL_SECONDS)
+                item = job.outbox.get(timeout=_POLL_SECONDS)
             except queue.Empty:
+                if not self._engine.alive and job.outbox.empty():
+                    raise EngineClosed("The engine ended before the request was done.") from None
                 continue
             if isinstance(item, BaseException):
-                self._job.read_to_end = True
+                job.read_to_end = True
                 raise item
-            self._job.read_to_end = item.is_done
+            job.read_to_end = item.is_done
             return item
+        if job.read_to_end:
+            raise StopIteration
+        raise Cancelled(f"Request {job.request.request_id} was cancelled.")
 
     def close(self) -> None:
-        self._job.read_to_end = True
-        self._cancel(self._job.request.request_id)
+        self._engine.cancel_job(self._job)
 
     def __enter__(self) -> Self:
         return self
@@ -81,11 +87,14 @@ class AudioStream:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self.close()
+
 
 class _Job:
     """A request on its way."""
 
-    def __init__(self, request: AudioGenerationRequest, generator: Iterator[Wait | AudioChunk]) -> None:
+    def __init__(self, request: AudioGenerationRequest, generator: Generator[Wait | AudioChunk, None, None]) -> None:
         self.request = request
         self.generator = generator
         self.outbox: queue.SimpleQueue[AudioChunk | BaseException] = queue.SimpleQueue()
@@ -112,20 +121,14 @@ class Engine:
 
     def stream(self, request: AudioGenerationRequest) -> AudioStream:
         """Start a request; its chunks come as they are made. Raises InvalidRequest, Overloaded or EngineClosed."""
-        plan = self.pipeline.prepare(request)
-        job = _Job(request, self.pipeline.speak(plan))
         with self._changed:
-            if self._closing:
-                raise EngineClosed("The engine is closed; start a new one.")
-            if request.request_id in self._jobs:
-                raise ValueError(f"request_id {request.request_id!r} is on its way already; give each request its own")
-            if len(self._jobs) >= self.max_requests:
-                raise Overloaded(
-                    f"{len(self._jobs)} requests are on their way, the most there may be. Try again later."
-                )
+            self._refuse(request)  # before the work of preparing it, and again after it
+        job = _Job(request, self.pipeline.speak(self.pipeline.prepare(request)))
+        with self._changed:
+            self._refuse(request)
             self._jobs[request.request_id] = job
             self._changed.notify()
-        return AudioStream(job, self.cancel)
+        return AudioStream(job, self)
 
     def generate(
         self, request: AudioGenerationRequest, on_chunk: Callable[[AudioChunk], None] = lambda chunk: None
@@ -155,13 +158,24 @@ class Engine:
 
     def cancel(self, request_id: str) -> bool:
         """Stop a request, waiting or running, within one decoder step. False if there is none of this id."""
+        job = self._jobs.get(request_id)
+        return job is not None and self.cancel_job(job)
+
+    def cancel_job(self, job: "_Job") -> bool:
+        """`cancel`, for the owner of a stream: a newer request of the same id is another job."""
         with self._changed:
-            job = self._jobs.get(request_id)
-            if job is None:
+            if not self.is_running(job):
                 return False
             job.cancelled = True
             self._changed.notify()
             return True
+
+    def is_running(self, job: "_Job") -> bool:
+        return self._jobs.get(job.request.request_id) is job
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     @property
     def requests(self) -> int:
@@ -181,55 +195,87 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _refuse(self, request: AudioGenerationRequest) -> None:
+        if self._closing or not self.alive:
+            raise EngineClosed("The engine is closed; start a new one.")
+        if request.request_id in self._jobs:
+            raise InvalidRequest("request_id", f"{request.request_id!r} is on its way; give each request its own.")
+        if len(self._jobs) >= self.max_requests:
+            raise Overloaded(f"{len(self._jobs)} requests are on their way, the most there may be. Try again later.")
+
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._jobs or self._closing)
-                jobs, closing = list(self._jobs.values()), self._closing
-            if closing:
-                for job in jobs:
-                    self._finish(job, EngineClosed("The engine was closed before the request was done."))
-                return
-            for job in jobs:
-                self._serve(job)
-            if any(job.admitted for job in jobs):
-                self._step(jobs)
+        ended = EngineClosed("The engine was closed before the request was done.")
+        try:
+            while not self._closing:
+                self._turn()
+        except Exception as error:  # a fault of ours: nobody may be left waiting for an answer
+            ended = EngineClosed(f"The engine broke: {error}")
+            ended.__cause__ = error
+        with self._changed:
+            self._closing = True
+        for job in list(self._jobs.values()):
+            self._finish(job, ended)
+
+    def _turn(self) -> None:
+        """Let every job go on that can, fill the free slots, take one step."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closing)
+            jobs = list(self._jobs.values()) if not self._closing else []
+        for job in jobs:
+            self._serve(job)
+        self._admit(jobs)
+        if any(job.admitted for job in jobs):
+            self._step(jobs)
 
     def _serve(self, job: _Job) -> None:
-        """Let the job run until it has to wait for frames that are not there."""
+        """Let the job run until it has to wait for frames that are not there, or gives audio: others may go first."""
         if job.cancelled:
             self._finish(job, Cancelled(f"Request {job.request.request_id} was cancelled."))
             return
         try:
             while job.wait is None or job.wait.over:
-                self._resume(job)
-                if job.wait is None:  # it gave audio: others may go first before it goes on
-                    return
-            self._admit(job, job.wait.sequence)
+                item = self._resume(job)
+                if isinstance(item, Wait):
+                    continue
+                if item.is_done:
+                    self._finish(job, item)
+                else:
+                    job.outbox.put(item)
+                return
         except StopIteration:
             self._finish(job, GenerationFailed("The request ended without a last chunk."))
         except Exception as error:
             self._finish(job, error)
 
-    def _admit(self, job: _Job, sequence: CodeSequence) -> None:
-        """Give the sequence a slot if it has none and one is free. Jobs are served in the order they came."""
-        if job.admitted is not sequence:
-            self._release(job)
-            if self.pipeline.decoder.free_slots:
-                self.pipeline.decoder.admit(sequence)
-                job.admitted = sequence
-
-    def _resume(self, job: _Job) -> None:
+    def _resume(self, job: _Job) -> Wait | AudioChunk:
         if job.wait is not None and job.wait.sequence.done:
             self._release(job)
         item = next(job.generator)
-        if isinstance(item, Wait):
-            job.wait = item
-            return
-        job.wait = None
-        job.outbox.put(item)
-        if item.is_done:
-            self._finish(job, None)
+        job.wait = item if isinstance(item, Wait) else None
+        return item
+
+    def _admit(self, jobs: list[_Job]) -> None:
+        """Give slots to jobs in the order they came.
+
+        A job without a slot keeps one free for itself also while it is busy between two sequences, so that newcomers
+        cannot overtake it from passage to passage.
+        """
+        free = self.pipeline.decoder.free_slots
+        for job in filter(self.is_running, jobs):
+            if job.wait is not None and job.admitted not in (None, job.wait.sequence):
+                self._release(job)
+                free += 1
+            if job.admitted is not None:
+                continue
+            if free == 0:
+                return
+            free -= 1
+            if job.wait is not None and not job.wait.over:
+                try:
+                    self.pipeline.decoder.admit(job.wait.sequence)
+                    job.admitted = job.wait.sequence
+                except Exception as error:
+                    self._finish(job, error)
 
     def _step(self, jobs: list[_Job]) -> None:
         try:
@@ -245,13 +291,14 @@ class Engine:
             self.pipeline.decoder.release(job.admitted)
             job.admitted = None
 
-    def _finish(self, job: _Job, error: Exception | None) -> None:
-        """Take the job off the books; give its reader the error, if it had not been given the last chunk."""
-        self._release(job)
-        close = getattr(job.generator, "close", None)
-        if close is not None:
-            close()
+    def _finish(self, job: _Job, last: AudioChunk | Exception) -> None:
+        """Take the job off the books, then give its reader the last thing it hears: its id is free by then."""
+        try:
+            self._release(job)
+            job.generator.close()
+        except Exception as error:  # its own cleanup failed: the reader hears that, unless there is worse to hear
+            last = last if isinstance(last, Exception) else error
         with self._changed:
-            self._jobs.pop(job.request.request_id, None)
-        if error is not None:
-            job.outbox.put(error)
+            if self.is_running(job):
+                del self._jobs[job.request.request_id]
+        job.outbox.put(last)

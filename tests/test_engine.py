@@ -48,7 +48,7 @@ class FakeDecoder:
 class FakePipeline:
     """Speaks max_new_tokens samples in pieces of ten."""
 
-    name, sample_rate, channels = "fake", 10, 1
+    name, sample_rate, frame_rate, channels = "fake", 10, 10.0, 1
 
     def __init__(self, slots: int = 2) -> None:
         self.decoder = FakeDecoder(slots)
@@ -198,16 +198,16 @@ def test_a_failing_step_fails_its_requests_and_leaves_the_engine_running(
 
 
 def test_more_requests_than_it_may_hold_are_refused(engine: Engine, pipeline: FakePipeline) -> None:
-    for n in range(6):
-        engine.stream(request(n, frames=10**6))
+    streams = [engine.stream(request(n, frames=10**6)) for n in range(6)]
     with pytest.raises(Overloaded, match="6 requests"):
         engine.stream(request(7))
+    assert len(streams) == engine.requests == 6
 
 
 def test_a_request_id_on_its_way_is_not_taken_twice(engine: Engine) -> None:
-    engine.stream(request(1, frames=10**6))
-    with pytest.raises(ValueError, match="r1"):
+    with engine.stream(request(1, frames=10**6)), pytest.raises(InvalidRequest, match="request_id: 'r1'"):
         engine.stream(request(1))
+    until(lambda: engine.requests == 0)
 
 
 def test_closing_ends_every_request_and_refuses_new_ones(pipeline: FakePipeline) -> None:
@@ -228,3 +228,101 @@ def test_a_thousand_requests_leave_nothing_behind(engine: Engine, pipeline: Fake
     until(lambda: engine.requests == 0)
     assert pipeline.decoder.running == []
     assert len(pipeline.closed) == 1000
+
+
+def test_an_id_is_free_again_when_its_last_chunk_is_heard(engine: Engine) -> None:
+    for _ in range(200):
+        engine.generate(request(1, frames=1))
+
+
+def test_closing_a_stream_that_has_ended_leaves_a_newer_request_of_the_same_id_alone(engine: Engine) -> None:
+    old = engine.stream(request(1))
+    list(old)
+    with engine.stream(request(1, frames=10**6)) as new:
+        old.close()
+        assert [next(new).index for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_stream_closed_elsewhere_does_not_look_finished(engine: Engine) -> None:
+    stream = engine.stream(request(1, frames=10**6))
+    next(stream)
+    stream.close()
+    with pytest.raises(Cancelled):
+        list(stream)
+
+
+def test_a_stream_that_nobody_holds_any_more_is_cancelled(engine: Engine, pipeline: FakePipeline) -> None:
+    next(engine.stream(request(1, frames=10**6)))
+    until(lambda: engine.requests == 0)
+    assert pipeline.decoder.running == []
+
+
+def test_newcomers_do_not_overtake_a_request_between_its_passages(pipeline: FakePipeline) -> None:
+    pipeline.decoder.slots = 1
+    order: list[str] = []
+    admit = pipeline.decoder.admit
+    pipeline.decoder.admit = lambda s: (order.append(f"{s.sampling.seed}"), admit(s))[1]  # type: ignore[method-assign]
+
+    def speak(plan: AudioGenerationRequest) -> Iterator[Wait | AudioChunk]:
+        for passage in range(3):
+            sequence = CodeSequence((1,), np.zeros((1, 0), np.int64), plan.sampling_params, 5, (0,))
+            yield Wait(sequence, 5)
+            yield pipeline.chunk(passage, 5, CodeSequence((1,), sequence.prompt, plan.sampling_params, 5, (0,)))
+        while not sequence.done:
+            yield Wait(sequence, 6)
+        yield pipeline.chunk(3, 0, sequence)
+
+    pipeline.speak = speak  # type: ignore[method-assign]
+    with Engine(pipeline) as engine:
+        pipeline.decoder.gate.clear()
+        streams = []
+        for n in range(4):
+            made = AudioGenerationRequest(
+                f"r{n}", "fake", "x", sampling_params=SamplingParams(max_new_tokens=5, seed=n)
+            )
+            streams.append(engine.stream(made))
+        pipeline.decoder.gate.set()
+        for stream in streams:
+            list(stream)
+    assert order == ["0"] * 3 + ["1"] * 3 + ["2"] * 3 + ["3"] * 3
+
+
+def test_a_request_whose_sequence_cannot_be_admitted_fails_alone(engine: Engine, pipeline: FakePipeline) -> None:
+    admit = pipeline.decoder.admit
+
+    def fail_once(sequence: CodeSequence) -> None:
+        pipeline.decoder.admit = admit  # type: ignore[method-assign]
+        raise MemoryError("no room for the text")
+
+    pipeline.decoder.admit = fail_once  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        engine.generate(request(1))
+    assert engine.generate(request(2)).steps_executed == 25
+
+
+def test_readers_hear_it_when_the_engine_itself_breaks(pipeline: FakePipeline) -> None:
+    with Engine(pipeline) as engine:
+        stream = engine.stream(request(1, frames=10**6))
+        next(stream)
+        pipeline.decoder.slots = "none"  # type: ignore[assignment]
+        with pytest.raises(EngineClosed, match="broke"):
+            list(stream)
+        with pytest.raises(EngineClosed):
+            engine.stream(request(2))
+
+
+def test_a_cleanup_that_fails_is_told_and_leaves_the_engine_running(engine: Engine, pipeline: FakePipeline) -> None:
+    stream = engine.stream(request(1, frames=10**6))
+    next(stream)
+    release = pipeline.decoder.release
+
+    def fail_once(sequence: CodeSequence) -> None:
+        pipeline.decoder.release = release  # type: ignore[method-assign]
+        release(sequence)
+        raise RuntimeError("could not clean up")
+
+    pipeline.decoder.release = fail_once  # type: ignore[method-assign]
+    assert engine.cancel("r1")
+    with pytest.raises(Cancelled):
+        list(stream)
+    assert engine.generate(request(2)).steps_executed == 25

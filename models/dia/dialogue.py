@@ -16,7 +16,7 @@ from models.decoding.sequence import CodeSequence, Wait
 from models.dia.config import DiaConfig
 from models.dia.plan import ROOM, Plan, Utterance
 from models.dia.script import cut_transcript
-from models.dia.take import TakeFacts, judge, length_limit, passage_seed
+from models.dia.take import SHORTEST_SHARE, TakeFacts, judge, length_limit, passage_seed
 from models.dia.tokenizer import encode
 from models.dia.voice import VoiceCache
 from models.errors import GenerationFailed
@@ -42,7 +42,7 @@ class Take:
     """One finished attempt at a passage."""
 
     sequence: CodeSequence
-    audio: Audio  # [1, L]; empty where the chunks were sent as they came
+    audio: Audio  # [1, L], the gap before it included
     tail: np.ndarray  # [N, K]
     fault: str | None
 
@@ -72,7 +72,7 @@ class Dialogue:
         prompt = yield from self._first_prompt()
         last = len(self.plan.utterances) - 1
         for number, utterance in enumerate(self.plan.utterances):
-            if self._budget == 0:
+            if self._budget < SHORTEST_SHARE * utterance.seconds * self.codec.frame_rate:
                 self._note_unspoken(number)
                 break
             take = yield from self._passage(number, utterance, prompt)
@@ -89,21 +89,22 @@ class Dialogue:
         return max(0, self.sampling.max_new_tokens - self.frames_kept)
 
     def _passage(self, number: int, utterance: Utterance, prompt: Prompt) -> Generator[Wait | AudioChunk, None, Take]:
-        """The first take that is good, or the least bad of TAKES. A stream sends its only take as it comes."""
+        """The first take that is good, or the least bad of TAKES. What a stream has sent cannot be taken again."""
         streaming = self.plan.request.streaming
         takes: list[Take] = []
-        for attempt in range(1 if streaming or not self.config.speech else TAKES):
+        for attempt in range(TAKES):
             sequence = self._sequence(utterance, prompt, passage_seed(self.sampling.seed, number, attempt))
             take = yield from self._take(sequence, utterance, number, send=streaming)
             takes.append(take)
-            if take.fault is None:
+            if take.fault is not None:
+                self.notes.append(f"passage {number + 1}, take {attempt + 1}: {take.fault}")
+            if take.frames and (streaming or take.fault is None):
                 break
-            self.notes.append(f"passage {number + 1}, take {attempt + 1}: {take.fault}")
-        best = min(takes, key=lambda take: (take.fault is not None, not take.sequence.ended_by_itself))
+        best = min(takes, key=lambda t: (t.frames == 0, t.fault is not None, not t.sequence.ended_by_itself))
         if best.frames == 0:
-            raise GenerationFailed(
-                f"Passage {number + 1} came out empty in each of {len(takes)} takes; try another seed."
-            )
+            raise GenerationFailed(f"Passage {number + 1} came out empty in each of {TAKES} takes; try another seed.")
+        if not best.sequence.ended_by_itself and best.sequence.max_frames == self._budget:
+            self.notes.append(f"max_new_tokens reached: passage {number + 1} was stopped before its end")
         if not streaming:
             self.tail = best.tail
             yield self._chunk(best.audio, self.frames_kept + best.frames)
@@ -126,26 +127,23 @@ class Dialogue:
         # Only where passages meet: the outer edges belong to whoever finishes or continues the audio.
         fade = EdgeFade(self.codec.sample_rate, 1, fade_in=number > 0, fade_out=number < last)
         pieces = [self._gap(number)]
+        sent = pushed = 0
         size = 1 if send else PIECE_FRAMES
-        pushed = 0
-        while True:
+        while not sequence.done:
             yield Wait(sequence, pushed + size + (self.codec.context_frames if pushed == 0 else 0))
             fresh = torch.from_numpy(sequence.codes(pushed, sequence.frames))
             pushed = sequence.frames
-            pieces.append(fade.push(speech.push(fresh).float().cpu().numpy()))
+            pieces.append(fade.push(speech.push(fresh).cpu().numpy()))
             if sequence.done:
-                pieces.append(fade.push(speech.flush().float().cpu().numpy()))
-                pieces.append(fade.flush())
-            audio = np.concatenate(pieces, axis=1)
-            tail = speech.tail.T.cpu().numpy()
+                pieces += [fade.push(speech.flush().cpu().numpy()), fade.flush()]
             if send:
-                self.tail = tail
-            if send or not sequence.done:
-                yield self._chunk(audio if send else self._silence(0), self.frames_kept + pushed)
-            if sequence.done:
-                return Take(sequence, audio, tail, self._fault(audio, sequence, utterance))
-            if send:
-                pieces, size = [], min(2 * size, PIECE_FRAMES)
+                self.tail = speech.tail.T.cpu().numpy()
+                yield self._chunk(np.concatenate(pieces[sent:], axis=1), self.frames_kept + pushed)
+                sent, size = len(pieces), min(2 * size, PIECE_FRAMES)
+            else:
+                yield self._chunk(self._silence(0), self.frames_kept + pushed)
+        audio = np.concatenate(pieces, axis=1)
+        return Take(sequence, audio, speech.tail.T.cpu().numpy(), self._fault(audio, sequence, utterance))
 
     def _first_prompt(self) -> Generator[Wait | AudioChunk, None, Prompt]:
         """The caller's voice, encoded if it is a new one; or nothing."""

@@ -60,7 +60,7 @@ class DiaPipeline:
             raise InvalidRequest("model", f"is {request.model!r}; {self.name!r} is loaded here.")
         if request.buffer_speech_tokens is not None:
             check_codes(request.buffer_speech_tokens, self.codec, "buffer_speech_tokens")
-        voice = read_voice(request, self.codec)
+        voice = read_voice(request, self.codec, self.decoder.max_frames)
         return make_plan(request, voice, self.decoder.max_frames, self.codec.frame_rate)
 
     def speak(self, plan: Plan) -> Iterator[Wait | AudioChunk]:

@@ -17,7 +17,8 @@ from models.dia.script import cut_transcript, estimate_seconds, parse_script
 from models.errors import InvalidRequest, UnreadableAudio
 from models.request import Audio, AudioGenerationRequest
 
-VOICE_SECONDS = 20.0  # prompt and new speech share a window of 35.6 s; more prompt would leave too little to speak in
+# Prompt and new speech share the window, 35.5 s in Dia-1.6B; more prompt than this would leave too little to speak in.
+VOICE_SHARE = 0.56
 SHORTEST_SECONDS = 0.5  # of speech; less carries no voice
 CACHED_VOICES = 32
 
@@ -33,17 +34,18 @@ class Voice:
     notes: tuple[str, ...] = ()
 
 
-def read_voice(request: AudioGenerationRequest, codec: DacCodec) -> Voice | None:
+def read_voice(request: AudioGenerationRequest, codec: DacCodec, window_frames: int) -> Voice | None:
     """The voice that a request asks for. No model work; raises InvalidRequest or UnreadableAudio."""
+    longest = round(VOICE_SHARE * window_frames / codec.frame_rate, 1)  # seconds: 19.9 in Dia-1.6B
     if request.audio_prompt is not None:
-        return _from_audio(request, codec.sample_rate)
+        return _from_audio(request, codec.sample_rate, longest)
     if len(request.audio_prompt_tokens):
         codes = check_codes(request.audio_prompt_tokens, codec, "audio_prompt_tokens")
         seconds = codes.shape[1] / codec.frame_rate
-        if seconds > VOICE_SECONDS:
+        if seconds > longest:
             raise InvalidRequest(
                 "audio_prompt_tokens",
-                f"holds {codes.shape[1]} frames, {seconds:.1f} s; a prompt may be {VOICE_SECONDS:g} s long. "
+                f"holds {codes.shape[1]} frames, {seconds:.1f} s; a prompt may be {longest:g} s long. "
                 "Send fewer frames, and only the words they say.",
             )
         return Voice(_transcript(request, seconds), seconds, codes=codes)
@@ -96,7 +98,7 @@ class VoiceCache:
         return hashlib.sha256(voice.audio.tobytes()).hexdigest()
 
 
-def _from_audio(request: AudioGenerationRequest, sample_rate: int) -> Voice:
+def _from_audio(request: AudioGenerationRequest, sample_rate: int, longest: float) -> Voice:
     assert request.audio_prompt is not None
     audio = read_audio(request.audio_prompt, field="audio_prompt", sample_rate=sample_rate)
     if is_silent(audio):
@@ -108,7 +110,7 @@ def _from_audio(request: AudioGenerationRequest, sample_rate: int) -> Voice:
             "audio_prompt", f"holds {spoken:.2f} s of sound; at least {SHORTEST_SECONDS:g} s of speech are needed."
         )
     transcript = _transcript(request, spoken)
-    kept, words, notes = _cut(audio, transcript, sample_rate, request.max_audio_prompt_seconds)
+    kept, words, notes = _cut(audio, transcript, sample_rate, request.max_audio_prompt_seconds, longest)
     return Voice(words, kept.shape[1] / sample_rate, audio=level(kept, sample_rate), notes=notes)
 
 
@@ -133,13 +135,15 @@ def _transcript(request: AudioGenerationRequest, seconds: float) -> str:
     return words
 
 
-def _cut(audio: Audio, transcript: str, sample_rate: int, max_seconds: int) -> tuple[Audio, str, tuple[str, ...]]:
+def _cut(
+    audio: Audio, transcript: str, sample_rate: int, max_seconds: int, longest: float
+) -> tuple[Audio, str, tuple[str, ...]]:
     """Audio and words of at most max_seconds, and what was left out."""
-    limit = min(float(max_seconds), VOICE_SECONDS)
+    limit = min(float(max_seconds), longest)
     kept = cut_at_pause(audio, sample_rate, limit)
     if kept.shape[1] == audio.shape[1]:
         return audio, transcript, ()
-    why = "max_audio_prompt_seconds" if max_seconds <= VOICE_SECONDS else "the most that leaves room to speak"
+    why = "max_audio_prompt_seconds" if max_seconds <= longest else "the most that leaves room to speak"
     note = (
         f"audio_prompt: {audio.shape[1] / sample_rate:.1f} s of speech were cut to {kept.shape[1] / sample_rate:.1f} s "
         f"({limit:g} s: {why})"
