@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 import traceback
 from pathlib import Path as LocalPath
 from typing import Optional  # Cog's static parser wants it for every input that may be left out
@@ -93,17 +94,16 @@ class Predictor(BasePredictor):
         given = {name: value for name, value in locals().items() if name in DialogueInputs.model_fields}
         try:
             return Path(self._speak(DialogueInputs.parse(**given)))
-        except ParleyError:
-            raise  # its message says all that the caller needs
-        except Exception:
-            traceback.print_exc()  # Cog reports the message alone; this is the only trace in the logs
+        except Exception as error:
+            if not isinstance(error, ParleyError) or error.status >= 500:
+                traceback.print_exc()  # Cog reports the message alone; this is the only trace in the logs
             raise
 
     def _speak(self, inputs: DialogueInputs) -> LocalPath:
         request = inputs.to_request(secrets.token_hex(8), self.engine.pipeline.name)
         options = FinishOptions(speed_factor=inputs.speed_factor, output_format=inputs.output_format)
         print(f"seed: {request.sampling_params.seed}")
-        with ProgressBar(self.engine.pipeline.sample_rate) as bar:
+        with ProgressBar(self.engine.pipeline.frame_rate) as bar:
             generated = self.engine.generate(request, bar.show)
         path = self.folders.fresh() / f"dialogue-{request.request_id}.{inputs.output_format}"
         seconds = finish_to_file([generated.audio], path, generated.sample_rate, options)
@@ -112,9 +112,11 @@ class Predictor(BasePredictor):
 
 
 class ProgressBar:
-    """Tokens made so far, as a tqdm bar in the prediction's logs."""
+    """Tokens, seconds of audio and speed so far, as a tqdm bar in the prediction's logs."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, frame_rate: float) -> None:
+        self._frame_rate = frame_rate
+        self._started = time.perf_counter()
         self._bar = tqdm(
             total=100, unit="%", mininterval=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
         )
@@ -122,7 +124,11 @@ class ProgressBar:
     def show(self, chunk: AudioChunk) -> None:
         for note in chunk.notes:
             print(f"note: {note}")
-        self._bar.set_postfix_str(f"{chunk.steps_executed} tokens", refresh=False)
+        seconds = chunk.steps_executed / self._frame_rate
+        speed = seconds / (time.perf_counter() - self._started)
+        self._bar.set_postfix_str(
+            f"{chunk.steps_executed} tokens, {seconds:.1f} s, {speed:.2f} x real time", refresh=False
+        )
         self._bar.update(100 * chunk.progress - self._bar.n)
 
     def __enter__(self) -> "ProgressBar":
@@ -142,11 +148,14 @@ class PredictionFolders:
 
     def __init__(self) -> None:
         self._last: LocalPath | None = None
+        for folder in LocalPath(tempfile.gettempdir()).glob(f"{self.PREFIX}*"):
+            if not LocalPath(f"/proc/{folder.name.removeprefix(self.PREFIX).split('-')[0]}").exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that is gone
 
     def fresh(self) -> LocalPath:
         if self._last is not None:
             shutil.rmtree(self._last, ignore_errors=True)
-        self._last = LocalPath(tempfile.mkdtemp(prefix=self.PREFIX))
+        self._last = LocalPath(tempfile.mkdtemp(prefix=f"{self.PREFIX}{os.getpid()}-"))
         return self._last
 
 
@@ -161,7 +170,7 @@ def _report(generated: Generated, seconds: float) -> None:
         "audio_seconds": round(seconds, 3),
         "seed": generated.seed,
         "time_to_first_audio": round(generated.first_audio_seconds, 3),
-        "real_time_factor": round(speed, 3),
+        "times_real_time": round(speed, 3),
         "status": str(generated.status),
     }.items():
         current_scope().record_metric(name, value)

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         peer = reference.random_dia(config)
         reference.save(peer, Path(folder))
-        networks, report["load_seconds"] = _load(Path(folder), options.weights)
+        networks, report["loads"] = _load(Path(folder), options.weights)
         report["text_seconds"] = _time_text(networks, peer, options)
         report["steps"] = [
             row for position in options.positions for row in _time_steps(networks, peer, position, options)
@@ -62,7 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         del peer, networks
     if not options.no_codec:
         report["codec"] = measure_codec(options.threads, tiny=options.tiny)
-    report["peak_memory_gb"] = round(machine.peak_memory_bytes() / 1e9, 2)
     torch.set_num_threads(threads_before)
     print(json.dumps(report))
     return 0
@@ -80,16 +79,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _load(folder: Path, names: Sequence[str]) -> tuple[dict[str, DiaNetwork], dict[str, float]]:
-    """Our network once for each kind of weights, and how long each took to load."""
-    networks, seconds = {}, {}
+def _load(folder: Path, names: Sequence[str]) -> tuple[dict[str, DiaNetwork], dict[str, dict[str, float]]]:
+    """Our network once for each kind of weights; how long each took to load, and the memory it keeps."""
+    networks, loads = {}, {}
     for name in names:
         runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu", "PARLEY_WEIGHTS": name})
-        start = time.perf_counter()
+        start, before = time.perf_counter(), machine.memory_bytes()
         packs = Packs(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
         networks[name] = DiaNetwork.load(folder, dtype=runtime.dtype, device=runtime.device, packs=packs)
-        seconds[name] = round(time.perf_counter() - start, 2)
-    return networks, seconds
+        held = machine.memory_bytes() - before
+        loads[name] = {"seconds": round(time.perf_counter() - start, 1), "memory_gb": round(held / 1e9, 2)}
+    return networks, loads
 
 
 def _time_text(networks: dict[str, DiaNetwork], peer: Any, options: argparse.Namespace) -> dict[str, float]:

@@ -43,10 +43,10 @@ def read_bandwidth(threads: int, seconds: float = 2.0) -> float:
         torch.set_num_threads(before)
 
 
-def peak_memory_bytes() -> int:
-    """The most memory this process has held."""
+def memory_bytes() -> int:
+    """What this process holds now."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024
     return 0
 
@@ -59,5 +59,6 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    """The commit, with "-dirty" where the tree differs from it."""
+    run = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return run.stdout.strip() or "unknown"

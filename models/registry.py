@@ -18,16 +18,15 @@ class FamilySpec:
     """One model by its public name."""
 
     name: str
-    title: str
     load: Callable[[CheckpointPaths, Runtime], Any]  # → a Pipeline as models/engine.py describes it
 
 
 FAMILIES = {
     spec.name: spec
     for spec in (
-        FamilySpec("dia", "Dia-1.6B-0626 by Nari Labs", DiaPipeline.load),
-        FamilySpec("dia-builtin", "a small Dia that comes with Parley", DiaPipeline.load),
-        FamilySpec("dia-random", "random weights in Dia's form, for tests: noise, not speech", DiaPipeline.load),
+        FamilySpec("dia", DiaPipeline.load),
+        FamilySpec("dia-builtin", DiaPipeline.load),
+        FamilySpec("dia-random", DiaPipeline.load),
     )
 }
 

@@ -1,6 +1,6 @@
 """What every door hands to the engine, and what comes back: immutable, numpy only, no torch.
 
-`AudioGenerationRequest` has the field names, order and defaults of MAX 26.1's class of the same name (PyPI wheel
+`AudioGenerationRequest` has the field names and defaults of MAX 26.1's class of the same name (PyPI wheel
 `max`, interfaces/pipeline_variants/audio_generation.py), and keeps the promises that one leaves in its docstring:
 the 4096-character limit is enforced, every field is honoured, a pending request can be cancelled.
 """
@@ -18,10 +18,24 @@ import numpy.typing as npt
 from models.errors import InvalidRequest, MissingInput
 
 INPUT_LIMIT = 4096  # characters of `input`
+LONGEST_PROMPT_SECONDS = 120
 SEED_LIMIT = 2**32 - 1  # largest seed; the range of MAX's and Replicate's seeds
 
 Audio = npt.NDArray[np.float32]  # [C, L], full scale is ±1
 Codes = npt.NDArray[np.int64]  # [N, K] frames of codes, the layout of the public fields
+
+# Parameters of MAX's sampling that mean nothing here, at the values that leave them out.
+_NOT_HONOURED: dict[str, Any] = {
+    "min_p": 0.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "repetition_penalty": 1.0,
+    "min_new_tokens": 0,
+    "ignore_eos": False,
+    "stop": None,
+    "stop_token_ids": None,
+    "logits_processors": None,
+}
 
 AudioSource = Path | bytes  # a file, or the bytes of one, in any container that ffmpeg reads
 
@@ -90,12 +104,17 @@ class AudioGenerationRequest:
                 "audio_prompt",
                 "is given beside audio_prompt_tokens; one voice prompt a request. Leave one out.",
             )
+        if not 1 <= self.max_audio_prompt_seconds <= LONGEST_PROMPT_SECONDS:
+            raise InvalidRequest(
+                "max_audio_prompt_seconds",
+                f"is {self.max_audio_prompt_seconds}; it must lie between 1 and {LONGEST_PROMPT_SECONDS}.",
+            )
         # Arrays and lists are the caller's: keep private, read-only copies so that the request stays what it was.
-        object.__setattr__(self, "audio_prompt_tokens", _frozen(self.audio_prompt_tokens))
-        if self.buffer_speech_tokens is not None:
-            object.__setattr__(self, "buffer_speech_tokens", _frozen(self.buffer_speech_tokens))
+        for name in ("audio_prompt_tokens", "buffer_speech_tokens"):
+            if (codes := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _frozen(codes, name))
         if self.prompt is not None and not isinstance(self.prompt, str):
-            object.__setattr__(self, "prompt", tuple(int(i) for i in self.prompt))
+            object.__setattr__(self, "prompt", tuple(_frozen(self.prompt, "prompt").tolist()))
 
     def __str__(self) -> str:
         return self.request_id
@@ -105,6 +124,9 @@ class AudioGenerationRequest:
         """Build from any object with the same attributes, a MAX AudioGenerationRequest for one."""
         theirs = other.sampling_params
         ours = SamplingParams()
+        for name, usual in _NOT_HONOURED.items():
+            if (value := getattr(theirs, name, usual)) != usual:
+                raise InvalidRequest(name, f"is {value!r}, which this engine cannot honour. Leave it at {usual!r}.")
         names = ("max_new_tokens", "temperature", "top_p", "seed")
         given = {n: v for n in names if (v := getattr(theirs, n, None)) is not None}
         if getattr(theirs, "top_k", -1) > 0:
@@ -160,7 +182,14 @@ class Generated:
         return self.audio.shape[-1] / self.sample_rate
 
 
-def _frozen(codes: Codes | Sequence[int]) -> Codes:
-    copy = np.array(codes, dtype=np.int64)
+def _frozen(codes: Codes | Sequence[int], field: str) -> Codes:
+    """A private, read-only copy; raises InvalidRequest for what is no array of whole numbers."""
+    try:
+        array = np.asarray(codes)
+    except ValueError as error:
+        raise InvalidRequest(field, f"is no array of whole numbers ({error}).") from error
+    if array.size and array.dtype.kind not in "iu":
+        raise InvalidRequest(field, f"holds {array.dtype} values; it must hold whole numbers.")
+    copy = array.astype(np.int64)
     copy.flags.writeable = False
     return copy

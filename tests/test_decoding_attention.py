@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.decoding.attention import attend, attend_padded
+from models.decoding.attention import attend, attend_padded, seen_mask
 from models.decoding.elementwise import apply_rope, rms_norm, rope_table, silu_gate
 
 
@@ -83,7 +83,7 @@ def test_attend_of_one_query_per_key_head_is_exact_for_any_threads():
 def test_attend_padded_equals_attend_of_each_row(Hq, H):
     q, k, v = _qkv(4, Hq, H, 24, 16)
     lengths = torch.tensor([1, 24, 7, 23])
-    out = attend_padded(q, k, v, lengths)
+    out = attend_padded(q, k, v, seen_mask(lengths, k.shape[2]))
     for r, length in enumerate(lengths.tolist()):
         want = attend_slowly(q[r : r + 1], k[r : r + 1, :, :length], v[r : r + 1, :, :length])
         torch.testing.assert_close(out[r : r + 1].double(), want, atol=2e-6, rtol=0)
@@ -92,9 +92,9 @@ def test_attend_padded_equals_attend_of_each_row(Hq, H):
 def test_attend_padded_ignores_what_lies_beyond_a_length():
     q, k, v = _qkv(2, 4, 2, 24, 16)
     lengths = torch.tensor([5, 9])
-    before = attend_padded(q, k, v, lengths)
+    before = attend_padded(q, k, v, seen_mask(lengths, k.shape[2]))
     k[0, :, 5:], v[0, :, 5:] = 1e4, -1e4
-    assert torch.equal(attend_padded(q, k, v, lengths), before)
+    assert torch.equal(attend_padded(q, k, v, seen_mask(lengths, k.shape[2])), before)
 
 
 def test_rms_norm_equals_its_formula():

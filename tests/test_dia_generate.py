@@ -183,9 +183,9 @@ def test_the_whole_window_can_be_used_and_not_a_row_more(dia_network: DiaNetwork
 
 
 def test_pool_takes_as_many_slots_as_its_budget_holds() -> None:
-    shape = CacheShape(layers=18, kv_heads=4, positions=3072, head_dim=128, dtype=torch.bfloat16)
-    assert shape.slot_bytes == 226_492_416  # 226 MB
-    tiny = CacheShape(layers=1, kv_heads=1, positions=8, head_dim=4, dtype=torch.float32)
+    shape = CacheShape(18, 4, 3072, 128, text_heads=16, text_positions=1024, text_head_dim=128, dtype=torch.bfloat16)
+    assert shape.slot_bytes == 226_492_416 + 150_994_944
+    tiny = CacheShape(1, 1, 8, 4, text_heads=1, text_positions=8, text_head_dim=4, dtype=torch.float32)
     assert KeyValuePool.within(tiny.slot_bytes * 3 + 1, tiny, torch.device("cpu")).slots == 3
     assert KeyValuePool.within(0, tiny, torch.device("cpu")).slots == 1
 

@@ -1,5 +1,6 @@
 """Long scripts, limits, and takes that are taken again."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from models.dia.pipeline import DiaPipeline
 from models.dia.script import spoken_words
 from models.dia.tokenizer import encode
 from models.engine import Engine
-from models.errors import InvalidRequest
+from models.errors import GenerationFailed, InvalidRequest
 from models.request import GenerationStatus, SamplingParams
 
 LONG = " ".join(f"[S{1 + n % 2}] This is turn number {n} of a dialogue." for n in range(6))
@@ -102,10 +103,72 @@ def test_a_flawed_take_is_taken_again_from_a_derived_seed_and_reported(pipeline:
     assert result.seed == 5
 
 
-def test_a_stream_reports_a_flawed_take_and_does_not_send_another(pipeline: DiaPipeline) -> None:
+def test_a_stream_judges_its_take_by_all_of_its_audio_and_does_not_send_another(pipeline: DiaPipeline) -> None:
+    """It once judged the last chunk alone, which is always too short."""
+    flawed = request("[S1] Hi.", sampling_params=SamplingParams(max_new_tokens=2000, seed=5))
     with Engine(pipeline) as engine:
-        chunks = list(engine.stream(request("[S1] Hi.", sampling_params=SamplingParams(max_new_tokens=2000, seed=5))))
-    notes = [note for c in chunks for note in c.notes]
-    assert len([n for n in notes if n.startswith("passage 1, take")]) == 1
-    spoken = sum(c.audio.shape[1] for c in chunks) / 44_100
-    assert not any("too short" in note or "ended after" in note for note in notes), (notes, spoken)
+        streamed = [note for chunk in engine.stream(flawed) for note in chunk.notes]
+        whole = engine.generate(dataclasses.replace(flawed, streaming=False)).notes
+    assert len(streamed) == 1
+    assert streamed[0] == whole[0]
+
+
+def test_takes_without_audio_are_never_chosen(pipeline: DiaPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty take gives way to one that was cut short; where all are empty, the request fails."""
+    dialogue = pipeline.speak.__globals__["Dialogue"]
+    take_of = dialogue._take
+    for empty in (1, TAKES):
+        made: list[int] = []
+
+        def cut(self, sequence, *rest, empty=empty, made=made, **options):
+            take = yield from take_of(self, sequence, *rest, **options)
+            made.append(1)
+            if len(made) <= empty:
+                sequence._end = sequence.first_row
+            return take
+
+        monkeypatch.setattr(dialogue, "_take", cut)
+        quick = request("[S1] Hi.", streaming=False, sampling_params=SamplingParams(max_new_tokens=90, seed=5))
+        with Engine(pipeline) as engine:
+            if empty == TAKES:
+                with pytest.raises(GenerationFailed, match="No take of passage 1"):
+                    engine.generate(quick)
+            else:
+                assert engine.generate(quick).audio.shape[1] == 90 * 512
+
+
+def test_several_passages_streamed_equal_the_same_whole(engine: Engine) -> None:
+    made = request(LONG, sampling_params=SamplingParams(max_new_tokens=1800, seed=3))
+    whole = engine.generate(dataclasses.replace(made, streaming=False))
+    streamed = engine.generate(made)
+    np.testing.assert_allclose(streamed.audio, whole.audio, atol=1e-4)
+    np.testing.assert_array_equal(streamed.buffer_speech_tokens, whole.buffer_speech_tokens)
+
+
+def test_4096_tokens_are_allowed_and_4096_characters_are_refused_with_the_way_out(noisy: DiaPipeline) -> None:
+    most = SamplingParams(max_new_tokens=4096, seed=1)
+    assert len(noisy.prepare(request(LONG, sampling_params=most)).utterances) >= 3
+    script = ("[S1] These are some words. [S2] And these are others. " * 80)[:4096]
+    with pytest.raises(InvalidRequest, match=r"text: takes about \d+ s.*parts of about \d+ characters"):
+        noisy.prepare(request(script, sampling_params=most))
+
+
+def test_a_prompt_of_ones_own_that_cannot_fit_the_window_is_refused(noisy: DiaPipeline) -> None:
+    with pytest.raises(InvalidRequest, match=r"prompt: takes about .* the model's window"):
+        noisy.prepare(request(None, prompt="[S1] " + "word " * 60, sampling_params=SamplingParams(seed=1)))
+
+
+def test_a_recording_of_two_minutes_is_cut_to_what_leaves_room_and_says_so(noisy: DiaPipeline, tmp_path: Path) -> None:
+    words = "[S1] " + " ".join(f"This is sentence number {n} of mine, and it goes on." for n in range(40))
+    clip = wav(tmp_path / "clip.wav", 120)
+    plan = noisy.prepare(
+        request(
+            "[S1] Hi.",
+            audio_prompt=clip,
+            audio_prompt_transcription=words,
+            max_audio_prompt_seconds=120,
+            sampling_params=SamplingParams(seed=1),
+        )
+    )
+    assert plan.voice.seconds <= 2.5
+    assert "leaves room to speak" in plan.notes[0]

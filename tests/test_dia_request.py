@@ -1,6 +1,7 @@
 """Every field of a request is honoured, and what cannot be is refused before any work."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from models.dia.pipeline import DiaPipeline
 from models.dia.tokenizer import encode
 from models.engine import Engine
 from models.errors import InvalidRequest, MissingInput
+from models.request import AudioGenerationRequest, SamplingParams
 
 
 def test_text_goes_in_as_bytes_with_speaker_ids(engine: Engine, admitted: list[CodeSequence]) -> None:
@@ -74,8 +76,10 @@ def test_buffer_tokens_continue_the_earlier_audio_without_a_seam(engine: Engine,
 
 
 def test_every_chunk_returns_the_tokens_to_pass_on(engine: Engine, admitted: list[CodeSequence]) -> None:
+    samples = 0
     for chunk in engine.stream(request(streaming=True)):
-        end = chunk.steps_executed
+        samples += chunk.audio.shape[1]
+        end = samples // HOP  # no more of the codes than of the audio
         np.testing.assert_array_equal(
             chunk.buffer_speech_tokens, admitted[0].codes(0, admitted[0].frames).T[max(0, end - 20) : end]
         )
@@ -122,3 +126,60 @@ def test_a_request_cannot_be_changed() -> None:
 def test_sampling_that_cannot_be_honoured_is_refused(noisy: DiaPipeline, field: str, value: float) -> None:
     with pytest.raises(InvalidRequest, match=f"{field}: is {value}"):
         noisy.prepare(request(sampling_params=dataclasses.replace(SAMPLING, **{field: value})))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("buffer_speech_tokens", np.full((5, 9), 1.9)),
+        ("audio_prompt_tokens", [[1, 2], [3]]),
+        ("audio_prompt_tokens", "123456789"),
+        ("prompt", [1.9, 65.7]),
+        ("max_audio_prompt_seconds", 0),
+        ("max_audio_prompt_seconds", 121),
+    ],
+)
+def test_a_field_that_holds_something_else_is_refused_and_never_rounded(field: str, value: object) -> None:
+    with pytest.raises(InvalidRequest, match=field):
+        request(**{field: value})
+
+
+@pytest.mark.parametrize(("field", "value"), [("seed", 1.5), ("max_new_tokens", 90.5), ("cfg_filter_top_k", 20.5)])
+def test_sampling_in_fractions_of_a_step_is_refused(noisy: DiaPipeline, field: str, value: float) -> None:
+    with pytest.raises(InvalidRequest, match=f"{field}: is {value}.*whole"):
+        noisy.prepare(request(sampling_params=dataclasses.replace(SAMPLING, **{field: value})))
+
+
+@pytest.mark.parametrize("empty", [[], np.zeros((0, 9), np.int64)])
+def test_empty_buffer_tokens_are_no_context(engine: Engine, empty: object) -> None:
+    np.testing.assert_allclose(
+        engine.generate(request(buffer_speech_tokens=empty)).audio, engine.generate(request()).audio, atol=1e-4
+    )
+
+
+def test_flat_buffer_tokens_are_the_same_as_frames(engine: Engine) -> None:
+    tail = engine.generate(request()).buffer_speech_tokens
+    flat, frames = (engine.generate(request(buffer_speech_tokens=t)).audio for t in (tail.ravel(), tail))
+    np.testing.assert_array_equal(flat, frames)
+
+
+def test_an_object_like_maxs_request_is_taken_by_its_attributes() -> None:
+    sampling = SimpleNamespace(top_k=20, top_p=0.9, temperature=0.7, max_new_tokens=500, seed=3, min_p=0.0)
+    theirs = SimpleNamespace(
+        request_id="m",
+        model="tiny",
+        input="[S1] Hi.",
+        audio_prompt_tokens=[],
+        audio_prompt_transcription="",
+        sampling_params=sampling,
+        prompt=None,
+        streaming=False,
+        buffer_speech_tokens=None,
+    )
+    ours = AudioGenerationRequest.from_attributes(theirs)
+    assert (ours.request_id, ours.input, ours.streaming) == ("m", "[S1] Hi.", False)
+    expected = SamplingParams(max_new_tokens=500, temperature=0.7, top_p=0.9, cfg_filter_top_k=20, seed=3)
+    assert ours.sampling_params == expected
+    sampling.repetition_penalty = 1.2
+    with pytest.raises(InvalidRequest, match=r"repetition_penalty: is 1\.2"):
+        AudioGenerationRequest.from_attributes(theirs)

@@ -106,6 +106,15 @@ def test_special_codes_are_never_spoken(special: int) -> None:
     assert (sample_codes(cond, 0 * cond, options(SamplingParams(seed=0)), torch.rand(1, K), EOS) < EOS).all()
 
 
+def test_a_request_whose_only_candidates_are_special_speaks_the_likeliest_code() -> None:
+    """top_k 1 is what temperature 0 becomes in MAX's parameters."""
+    cond = torch.zeros(1, K, V)
+    cond[..., 1026], cond[..., 300] = 50.0, 2.0
+    for temperature in (0.0, 1.3):
+        request = SamplingParams(seed=0, cfg_filter_top_k=1, temperature=temperature)
+        assert (sample_codes(cond, 0 * cond, options(request), torch.rand(1, K), EOS) == 300).all()
+
+
 def test_as_many_candidates_are_sorted_as_the_widest_request_may_ask_for() -> None:
     from models.inputs import DialogueInputs
 

@@ -66,11 +66,11 @@ def test_empty_text_is_refused():
 
 
 def test_ids_of_a_caller_are_kept():
-    assert check_ids((1, 0, 255)) == [1, 0, 255]
+    assert check_ids((1, 7, 255)) == [1, 7, 255]
     assert check_ids(encode("[S1] Hi.")) == encode("[S1] Hi.")
 
 
-@pytest.mark.parametrize("value", [-1, 256])
+@pytest.mark.parametrize("value", [-1, 0, 256])
 def test_a_bad_id_is_named_with_its_index(value):
     with pytest.raises(InvalidRequest, match=f"prompt: holds {value} at index 2"):
         check_ids([1, 72, value])

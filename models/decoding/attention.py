@@ -27,16 +27,20 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.bmm(weights, v.flatten(0, 1)).view(R, Hq, D)
 
 
-def attend_padded(q: Tensor, k_cache: Tensor, v_cache: Tensor, lengths: Tensor) -> Tensor:
-    """`attend` for rows of different age: row r sees the first lengths[r] positions; q [R, Hq, D] → [R, Hq, D].
+def seen_mask(lengths: Tensor, positions: int) -> Tensor:
+    """Which of `positions` each row sees, for attend_padded: lengths [R] → bool [R, P]. One serves all layers."""
+    return torch.arange(positions, device=lengths.device) < lengths[:, None]
 
-    k_cache, v_cache [R, H, P, D] and lengths [R] (integers, 1 to P) keep their shapes from step to step and nothing
-    is read back, so a CUDA graph can hold it. What lies beyond a length must be finite; it is not used.
+
+def attend_padded(q: Tensor, k_cache: Tensor, v_cache: Tensor, seen: Tensor) -> Tensor:
+    """`attend` for rows of different age: row r sees the positions that seen[r] marks; q [R, Hq, D] → [R, Hq, D].
+
+    k_cache, v_cache [R, H, P, D] and seen [R, P] keep their shapes from step to step and nothing is read back, so a
+    CUDA graph can hold it. Every row sees something; what it does not see must be finite.
     """
     R, Hq, D = q.shape
-    H, P = k_cache.shape[1:3]
+    H = k_cache.shape[1]
     assert Hq % H == 0, (Hq, H)
-    seen = torch.arange(P, device=q.device) < lengths[:, None]  # [R, P]
     queries = q.view(R, H, Hq // H, D)
     out = F.scaled_dot_product_attention(queries, k_cache, v_cache, attn_mask=seen[:, None, None], scale=1.0)
     return out.reshape(R, Hq, D)

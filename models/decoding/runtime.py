@@ -85,8 +85,11 @@ def _device(wanted: str | None) -> torch.device:
     possible = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     if not wanted:
         return torch.device(possible[-1])
-    if wanted.split(":")[0] not in possible:
-        raise InvalidRequest("PARLEY_DEVICE", f"is {wanted!r}; this machine has {', '.join(possible)}.")
+    if wanted not in possible:
+        raise InvalidRequest(
+            "PARLEY_DEVICE",
+            f"is {wanted!r}; this machine has {', '.join(possible)}. Choose among GPUs with CUDA_VISIBLE_DEVICES.",
+        )
     return torch.device(wanted)
 
 
@@ -102,7 +105,7 @@ def _on_cpu(wanted: str | None) -> tuple[Kind, torch.dtype]:
 
 def _on_cuda(wanted: str | None) -> tuple[Kind, torch.dtype]:
     if wanted is None:
-        wanted = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        wanted = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if wanted not in _CUDA_DTYPES:
         raise InvalidRequest("PARLEY_WEIGHTS", f"is {wanted!r}; a GPU runs {', '.join(_CUDA_DTYPES)}.")
     return "plain", _CUDA_DTYPES[wanted]

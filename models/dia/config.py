@@ -56,7 +56,6 @@ class DiaConfig:
     eos: int  # 1024 in Dia-1.6B: the first id above the 1024 codes of a codebook
     pad: int
     bos: int
-    name: str = "dia"
     speech: bool = True  # False for random weights: their noise is not judged as speech
 
     @property
@@ -69,10 +68,12 @@ class DiaConfig:
         try:
             raw = json.loads(path.read_text())
             return cls.from_dict(raw, path.name)
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise WeightsError(f"{path}: cannot be read as a Dia configuration ({error}).") from error
         except KeyError as error:
             raise WeightsError(f"{path}: has no {error}; it is no configuration of Dia-1.6B-0626.") from error
+        except (AttributeError, TypeError) as error:
+            raise WeightsError(f"{path}: is no configuration of Dia-1.6B-0626 ({error}).") from error
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], source: str = "config.json") -> Self:
@@ -99,7 +100,6 @@ class DiaConfig:
             eos=eos,
             pad=pad,
             bos=bos,
-            name=ours.get("name", "dia"),
             speech=ours.get("speech", True),
         )
 

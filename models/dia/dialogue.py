@@ -20,7 +20,7 @@ from models.dia.take import SHORTEST_SHARE, TakeFacts, judge, length_limit, pass
 from models.dia.tokenizer import encode
 from models.dia.voice import VoiceCache
 from models.errors import GenerationFailed
-from models.request import Audio, AudioChunk, GenerationStatus
+from models.request import Audio, AudioChunk, Codes, GenerationStatus
 
 PIECE_FRAMES = 86  # 1 s: the codec decodes pieces of this size at most, for the cache's sake and to be interruptible
 TAKES = 3  # of a passage, before the least bad one is returned
@@ -43,12 +43,15 @@ class Take:
 
     sequence: CodeSequence
     audio: Audio  # [1, L], the gap before it included
-    tail: np.ndarray  # [N, K]
     fault: str | None
 
     @property
     def frames(self) -> int:
         return self.sequence.frames
+
+    @property
+    def usable(self) -> bool:
+        return self.frames > 0 and bool(np.isfinite(self.audio).all())
 
 
 class Dialogue:
@@ -64,7 +67,8 @@ class Dialogue:
         self.frames_kept = 0  # of the passages that are done
         self.chunks = 0
         self.notes = list(plan.notes)
-        self.tail = np.zeros((0, codec.codebooks), dtype=np.int64)
+        self.progress = 0.0
+        self.tail = self._tail(np.zeros((codec.codebooks, 0), dtype=np.int64))
         self.cut_short = False
 
     def speak(self) -> Job:
@@ -79,7 +83,7 @@ class Dialogue:
             self.frames_kept += take.frames
             self.cut_short |= not take.sequence.ended_by_itself
             if self.plan.voice is None and number < last:
-                prompt = self._carry(take, utterance, self.plan.utterances[number + 1])
+                prompt = self._carry(take, utterance, self.plan.utterances[number + 1], prompt)
         done = GenerationStatus.MAXIMUM_LENGTH if self.cut_short else GenerationStatus.END_OF_SEQUENCE
         yield self._chunk(self._silence(0), self.frames_kept, done)
 
@@ -100,13 +104,13 @@ class Dialogue:
                 self.notes.append(f"passage {number + 1}, take {attempt + 1}: {take.fault}")
             if take.frames and (streaming or take.fault is None):
                 break
-        best = min(takes, key=lambda t: (t.frames == 0, t.fault is not None, not t.sequence.ended_by_itself))
-        if best.frames == 0:
-            raise GenerationFailed(f"Passage {number + 1} came out empty in each of {TAKES} takes; try another seed.")
+        best = min(takes, key=lambda t: (not t.usable, t.fault is not None, not t.sequence.ended_by_itself))
+        if not best.usable:
+            raise GenerationFailed(f"No take of passage {number + 1} gave audio, of {len(takes)}; try another seed.")
         if not best.sequence.ended_by_itself and best.sequence.max_frames == self._budget:
             self.notes.append(f"max_new_tokens reached: passage {number + 1} was stopped before its end")
         if not streaming:
-            self.tail = best.tail
+            self.tail = self._tail(best.sequence.codes(0, best.frames), first=number == 0)
             yield self._chunk(best.audio, self.frames_kept + best.frames)
         return best
 
@@ -137,13 +141,23 @@ class Dialogue:
             if sequence.done:
                 pieces += [fade.push(speech.flush().cpu().numpy()), fade.flush()]
             if send:
-                self.tail = speech.tail.T.cpu().numpy()
+                heard = pushed if sequence.done else max(0, pushed - self.codec.context_frames)
+                self.tail = self._tail(sequence.codes(0, heard), first=number == 0)
                 yield self._chunk(np.concatenate(pieces[sent:], axis=1), self.frames_kept + pushed)
                 sent, size = len(pieces), min(2 * size, PIECE_FRAMES)
             else:
                 yield self._chunk(self._silence(0), self.frames_kept + pushed)
         audio = np.concatenate(pieces, axis=1)
-        return Take(sequence, audio, speech.tail.T.cpu().numpy(), self._fault(audio, sequence, utterance))
+        return Take(sequence, audio, self._fault(audio, sequence, utterance))
+
+    def _tail(self, codes: np.ndarray, *, first: bool = True) -> Codes:
+        """The newest frames of which the audio has been sent, [N, K] and read-only: what continues it starts here."""
+        earlier = self.plan.buffer
+        if first and earlier is not None:
+            codes = np.concatenate([earlier, codes], axis=1)
+        tail = codes[:, -2 * self.codec.context_frames :].T.copy()
+        tail.flags.writeable = False
+        return tail
 
     def _first_prompt(self) -> Generator[Wait | AudioChunk, None, Prompt]:
         """The caller's voice, encoded if it is a new one; or nothing."""
@@ -161,21 +175,25 @@ class Dialogue:
             self.voices.put(voice, codes)
         return Prompt(codes, voice.transcript)
 
-    def _carry(self, take: Take, spoken: Utterance, coming: Utterance) -> Prompt:
-        """The passage just spoken as the next one's prompt, cut where the window would leave too little room."""
+    def _carry(self, take: Take, spoken: Utterance, coming: Utterance, earlier: Prompt) -> Prompt:
+        """The passage just spoken as the next one's prompt: as much of it as leaves room, and the words of that part.
+
+        A flawed take hands nothing on; the voice before it does.
+        """
+        if take.fault is not None and earlier.transcript:
+            return earlier
         codes = take.sequence.codes(0, take.frames)
-        room = self.window_frames - round(ROOM * coming.seconds * self.codec.frame_rate)
-        if codes.shape[1] <= room:
-            return Prompt(codes, spoken.text)
-        words, _ = cut_transcript(spoken.text, room / codes.shape[1])
-        return Prompt(codes[:, :room], words)
+        room = max(0, self.window_frames - round(ROOM * coming.seconds * self.codec.frame_rate))
+        said = 1.0 if take.sequence.ended_by_itself else take.frames / (spoken.seconds * self.codec.frame_rate)
+        fraction = min(1.0, said) * min(1.0, room / codes.shape[1])
+        words = spoken.text if fraction == 1 else cut_transcript(spoken.text, fraction)[0]
+        return Prompt(codes[:, :room], words) if words else Prompt(codes[:, :0], "")
 
     def _codec_stream(self, number: int) -> DacStream:
         """A decoder of codes; the first passage goes on where the caller's earlier request ended."""
-        earlier = self.plan.request.buffer_speech_tokens
-        if number > 0 or earlier is None:
+        if number > 0 or self.plan.buffer is None:
             return self.codec.stream()
-        return self.codec.stream(torch.from_numpy(np.array(earlier.T)))
+        return self.codec.stream(torch.from_numpy(self.plan.buffer))
 
     def _fault(self, audio: Audio, sequence: CodeSequence, utterance: Utterance) -> str | None:
         """What is wrong with a take. Random weights make noise, and a caller's own limit is no fault of the take."""
@@ -199,13 +217,15 @@ class Dialogue:
         """Audio, and what the caller should know by now; each note is said once."""
         notes, self.notes = tuple(self.notes), []
         expected = min(self.plan.seconds * self.codec.frame_rate, self.sampling.max_new_tokens)
+        done = status is not GenerationStatus.ACTIVE
+        self.progress = 1.0 if done else max(self.progress, min(0.99, frames / expected))  # a new take begins lower
         chunk = AudioChunk(
             audio=audio,
             sample_rate=self.codec.sample_rate,
             index=self.chunks,
             status=status,
             steps_executed=frames,
-            progress=1.0 if status is not GenerationStatus.ACTIVE else min(0.99, frames / expected),
+            progress=self.progress,
             seed=self.sampling.seed,
             buffer_speech_tokens=self.tail,
             notes=notes,

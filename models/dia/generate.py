@@ -62,9 +62,14 @@ class DiaDecoder:
         """Give the sequence a slot and read its text. A caller asks `free_slots` first."""
         assert sequence.rows_needed <= self.network.config.decoder.positions, sequence.rows_needed
         with torch.inference_mode():
+            text = self.network.read_text(sequence.text)
             slot = self.pool.take()
-            self._step.load_text(slot, self.network.read_text(sequence.text))
-            self.state.load(slot, sequence)
+            try:
+                self._step.load_text(slot, text)
+                self.state.load(slot, sequence)
+            except BaseException:
+                self.pool.give_back(slot)
+                raise
         self._running[id(sequence)] = _Running(sequence, slot)
 
     def release(self, sequence: CodeSequence) -> None:

@@ -5,7 +5,6 @@ empty text is the same vector at every position, so what cross-attention adds is
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -50,9 +49,7 @@ class DiaNetwork:
         empty = self.encoder(torch.zeros(1, dtype=torch.long, device=file.device))  # [1, D]; see the module's docstring
         self.embedding = file.take("model.decoder.embeddings.embed.weight", c.codebooks * c.vocabulary, c.width)
         self.offsets = torch.arange(c.codebooks, device=file.device) * c.vocabulary
-        with ThreadPoolExecutor() as pool:  # packing is serial inside and takes most of the loading time on a CPU
-            names = [f"model.decoder.layers.{i}" for i in range(c.layers)]
-            self.layers = list(pool.map(lambda name: DecoderLayer.take(file, name, c, empty, packs), names))
+        self.layers = [DecoderLayer.take(file, f"model.decoder.layers.{i}", c, empty, packs) for i in range(c.layers)]
         self.norm = Norm.take(file, "model.decoder.norm", c.width, c.norm_eps)
         self.head: Linear = packs.step(file.take("logits_dense.weight", c.codebooks * c.vocabulary, c.width))
         self.cos, self.sin = _rope(c, file.device)
@@ -67,7 +64,8 @@ class DiaNetwork:
     @property
     def cache_shape(self) -> CacheShape:
         c = self.config.decoder
-        return CacheShape(c.layers, c.kv_heads, c.positions, c.head_dim, self.dtype)
+        text = (c.cross_heads, self.config.encoder.positions, c.cross_head_dim)
+        return CacheShape(c.layers, c.kv_heads, c.positions, c.head_dim, *text, self.dtype)
 
     def read_text(self, ids: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         """Byte ids → the keys and values [H, S, d] that each decoder layer attends to."""

@@ -42,6 +42,7 @@ class DiaPipeline:
         self.decoder = DiaDecoder(network, pool, thread_counts)
         self.voices = VoiceCache()
         self.sample_rate = codec.sample_rate
+        self.frame_rate = codec.frame_rate
 
     @classmethod
     def load(cls, paths: CheckpointPaths, runtime: Runtime) -> Self:
@@ -58,10 +59,11 @@ class DiaPipeline:
         """Everything that can be refused, before any model work: model, sampling, voice, text."""
         if request.model != self.name:
             raise InvalidRequest("model", f"is {request.model!r}; {self.name!r} is loaded here.")
-        if request.buffer_speech_tokens is not None:
-            check_codes(request.buffer_speech_tokens, self.codec, "buffer_speech_tokens")
+        buffer = None
+        if request.buffer_speech_tokens is not None and len(request.buffer_speech_tokens):
+            buffer = check_codes(request.buffer_speech_tokens, self.codec, "buffer_speech_tokens")
         voice = read_voice(request, self.codec, self.decoder.max_frames)
-        return make_plan(request, voice, self.decoder.max_frames, self.codec.frame_rate)
+        return make_plan(request, voice, buffer, self.decoder.max_frames, self.codec.frame_rate)
 
     def speak(self, plan: Plan) -> Iterator[Wait | AudioChunk]:
         """The job of a plan; see models/dia/dialogue.py."""

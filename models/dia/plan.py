@@ -6,6 +6,9 @@ is cut at turns into passages that keep both speakers; each carries on the voice
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
 
 from models.dia.script import Passage, Script, estimate_seconds, parse_script, plan_passages
 from models.dia.tokenizer import TEXT_LIMIT, byte_length, check_ids, decode, encode
@@ -34,6 +37,7 @@ class Plan:
     request: AudioGenerationRequest
     utterances: tuple[Utterance, ...]
     voice: Voice | None
+    buffer: np.ndarray | None  # [K, N] codes that the first sample continues
     notes: tuple[str, ...]
 
     @property
@@ -41,11 +45,20 @@ class Plan:
         return sum(u.seconds for u in self.utterances)
 
 
-def make_plan(request: AudioGenerationRequest, voice: Voice | None, window_frames: int, frame_rate: float) -> Plan:
+def make_plan(
+    request: AudioGenerationRequest,
+    voice: Voice | None,
+    buffer: np.ndarray | None,
+    window_frames: int,
+    frame_rate: float,
+) -> Plan:
     """Raises InvalidRequest where the text cannot be spoken within the model's or the caller's limits."""
     check_sampling(request.sampling_params)
+    voice_notes = voice.notes if voice else ()
     if request.prompt is not None:
-        return Plan(request, (_own_prompt(request, voice),), voice, voice.notes if voice else ())
+        plan = Plan(request, (_own_prompt(request, voice),), voice, buffer, voice_notes)
+        _check_length(plan, frame_rate, "prompt", window_frames)
+        return plan
     assert request.input is not None
     script = parse_script(request.input)
     window_seconds = window_frames / frame_rate
@@ -54,9 +67,9 @@ def make_plan(request: AudioGenerationRequest, voice: Voice | None, window_frame
     else:
         max_bytes = TEXT_LIMIT - byte_length(voice.transcript) - 1
         passages = _plan(script, max_bytes, min(LONGEST_SECONDS, (window_seconds - voice.seconds) / ROOM))
-    notes = script.notes + (voice.notes if voice else ())
-    plan = Plan(request, tuple(Utterance(p.text, p.seconds) for p in passages), voice, notes)
-    _check_length(plan, frame_rate)
+    utterances = tuple(Utterance(p.text, p.seconds) for p in passages)
+    plan = Plan(request, utterances, voice, buffer, script.notes + voice_notes)
+    _check_length(plan, frame_rate, "text")
     return plan
 
 
@@ -70,6 +83,9 @@ def check_sampling(sampling: SamplingParams) -> None:
         ("cfg_filter_top_k", lambda s: 1 <= s.cfg_filter_top_k <= 100, "1 and 100"),
         ("seed", lambda s: 0 <= s.seed < 2**32, "0 and 4294967295"),
     )
+    for field in ("max_new_tokens", "cfg_filter_top_k", "seed"):
+        if not isinstance(value := getattr(sampling, field), Integral):
+            raise InvalidRequest(field, f"is {value!r}; it must be a whole number.")
     for field, fits, limits in rules:
         if not fits(sampling):
             raise InvalidRequest(field, f"is {getattr(sampling, field)}; it must lie between {limits}.")
@@ -94,13 +110,15 @@ def _plan(script: Script, max_bytes: int, max_seconds: float) -> tuple[Passage, 
     return plan_passages(script, max_bytes=max_bytes, max_seconds=max_seconds, min_seconds=min(5.0, max_seconds / 2))
 
 
-def _check_length(plan: Plan, frame_rate: float) -> None:
-    allowed = plan.request.sampling_params.max_new_tokens
+def _check_length(plan: Plan, frame_rate: float, field: str, window_frames: int = 2**62) -> None:
+    """Refuse what could only be cut: text that takes clearly longer than the caller or the window allows."""
+    allowed = min(plan.request.sampling_params.max_new_tokens, window_frames)
+    limit = "max_new_tokens" if allowed < window_frames else "the model's window, for a prompt of one's own,"
     needed = round(plan.seconds * frame_rate)
     if needed > OVERRUN * allowed:
+        part = max(1, len(plan.request.input or plan.request.prompt or "") * allowed // needed)
         raise InvalidRequest(
-            "text",
-            f"takes about {plan.seconds:.0f} s to speak, which is {needed} tokens; max_new_tokens allows {allowed} "
-            f"({allowed / frame_rate:.1f} s). Raise max_new_tokens, or send the text in parts of about "
-            f"{len(plan.request.input or '') * allowed // needed} characters.",
+            field,
+            f"takes about {plan.seconds:.0f} s to speak, which is {needed} tokens; {limit} allows {allowed} "
+            f"({allowed / frame_rate:.1f} s). Allow more, or send the text in parts of about {part} characters.",
         )

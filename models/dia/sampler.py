@@ -21,10 +21,15 @@ def sample_codes(cond: Tensor, uncond: Tensor, options: StepOptions, uniform: Te
     """
     ids, logits = guided_candidates(cond, uncond, options)
     logits = forbid_special_codes(ids, logits, eos)
-    best = ids.gather(-1, logits.argmax(-1, keepdim=True)).squeeze(-1)  # [B, K]
+    likeliest, place = logits.max(-1, keepdim=True)
+    best = ids.gather(-1, place).squeeze(-1)  # [B, K]
+    # With a small top_k guidance may choose special codes only; then the likeliest code that may be spoken is taken.
+    speakable = cond[..., :eos].argmax(-1)
+    none_left = likeliest.squeeze(-1).isneginf()
+    best = torch.where(none_left, speakable, best)
     logits = logits.masked_fill(ids == eos, -torch.inf)  # the end is taken when it is likeliest, never drawn
     drawn = draw_candidate(ids, logits, options, uniform)
-    take_best = (best == eos) | (options.temperature == 0)[:, None]
+    take_best = (best == eos) | none_left | (options.temperature == 0)[:, None]
     return torch.where(take_best, best, drawn)
 
 

@@ -1,8 +1,8 @@
 """One decoder step of a batch of slots: eagerly, or as fixed shapes that a CUDA graph can replay. Both give the same.
 
 Eager reads each slot's cache up to its own length, which is what a CPU wants. Static computes all slots 0 … B - 1 up to
-a shared span, free ones too, and holds everything, sampling included, in one graph: at 18 layers of some 15 kernels
-each, launching them one by one would take longer than the kernels.
+a shared span, free ones too, and holds everything, sampling included, in one graph: a step is about a thousand small
+operations at 18 layers, and launching them one by one would take longer than they do.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.decoding.attention import attend_padded
+from models.decoding.attention import attend_padded, seen_mask
 from models.decoding.cache import KeyValuePool
 from models.decoding.grid import GridState
 from models.dia.model import DiaNetwork
@@ -60,16 +60,21 @@ class StaticStepper:
         size = (c.layers, pool.slots, c.cross_heads, network.config.encoder.positions, c.cross_head_dim)
         self.text_k, self.text_v = (torch.zeros(size, dtype=pool.k.dtype, device=network.device) for _ in range(2))
         self.text_lengths = torch.ones(pool.slots, dtype=torch.long, device=network.device)
-        # A position that is read before it is written must be finite: its weight is 0, and 0 · NaN is NaN.
-        pool.k.zero_(), pool.v.zero_()
+        self._memory: tuple[int, int] | None = None  # one pool for all graphs: only one runs at a time
+        pool.k.zero_(), pool.v.zero_()  # free slots are computed too
         self._graphs: dict[tuple[int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
 
     def load_text(self, slot: int, text: Text) -> None:
-        self.pool.text[slot] = text  # what a prefill reads
         length = text[0][0].shape[1]
         for i, (k, v) in enumerate(text):
             self.text_k[i, slot, :, :length], self.text_v[i, slot, :, :length] = k, v
         self.text_lengths[slot] = length
+        # What a prefill reads: views, so that a text is kept once.
+        self.pool.text[slot] = [
+            (k[slot, :, :length], v[slot, :, :length]) for k, v in zip(self.text_k, self.text_v, strict=True)
+        ]
+        # Positions past a row's own are computed with weight 0, and 0 · inf is NaN: nothing of the last user may stay.
+        self.pool.k[:, slot].zero_(), self.pool.v[:, slot].zero_()
 
     def __call__(self, places: Sequence[Place]) -> np.ndarray:
         """Step → [B, K + 1]: the codes written, and the row in which each sequence ends."""
@@ -103,7 +108,8 @@ class StaticStepper:
                 self.step(*shape)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        self._memory = self._memory or torch.cuda.graph_pool_handle()
+        with torch.cuda.graph(graph, pool=self._memory, capture_error_mode="thread_local"):
             out = self.step(*shape)
         self.state.active.copy_(active)
         return graph, out
@@ -116,30 +122,32 @@ class StaticStepper:
         codes = state.read(slots).clamp_min(0)  # a slot nobody is in may hold UNKNOWN, which is no index
         x = network.embed(codes).repeat(2, 1)  # rows 0 … B-1 unconditional, B … 2B-1 conditional
         cos, sin = (t[rows].repeat(2, 1, 1) for t in (network.cos, network.sin))
+        seen = seen_mask((rows + 1).repeat_interleave(2), span)
+        seen_text = seen_mask(self.text_lengths[:B], text_span)
         for i, layer in enumerate(network.layers):
             q, k, v = layer.attention.project(layer.attention_norm(x), cos, sin)
-            x = x + layer.attention.out(self._attend(i, q, k, v, slots, rows, span))
-            crossed = self._cross(i, layer.cross_norm(x[B:]), B, text_span)
+            x = x + layer.attention.out(self._attend(i, q, k, v, slots, rows, seen))
+            crossed = self._cross(i, layer.cross_norm(x[B:]), seen_text)
             x = torch.cat([x[:B] + layer.uncond_cross, x[B:] + crossed])
             x = x + layer.mlp(layer.mlp_norm(x))
         uncond, cond = network.logits(x).chunk(2)
         return _choose(network, state, slots, cond, uncond)
 
-    def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, slots: Tensor, rows: Tensor, span: int) -> Tensor:
+    def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, slots: Tensor, rows: Tensor, seen: Tensor) -> Tensor:
         """Write the row's keys and values, then attend: q [2B, H, d] → [2B, H·d]."""
-        B = len(slots)
+        B, span = len(slots), seen.shape[1]
         self.pool.k[i][slots, :, :, rows] = _by_slot(k, B)
         self.pool.v[i][slots, :, :, rows] = _by_slot(v, B)
         past_k, past_v = (t[i, :B, :, :, :span].flatten(0, 1) for t in (self.pool.k, self.pool.v))
-        lengths = (rows + 1).repeat_interleave(2)
-        mixed = attend_padded(_by_slot(q, B).flatten(0, 1), past_k, past_v, lengths)
+        mixed = attend_padded(_by_slot(q, B).flatten(0, 1), past_k, past_v, seen)
         return mixed.unflatten(0, (B, 2)).transpose(0, 1).flatten(0, 1).flatten(1)
 
-    def _cross(self, i: int, x: Tensor, B: int, text_span: int) -> Tensor:
+    def _cross(self, i: int, x: Tensor, seen: Tensor) -> Tensor:
+        B, text_span = seen.shape
         cross = self.network.layers[i].cross
         q = cross.q(x).unflatten(-1, (cross.heads, cross.head_dim))
         text_k, text_v = (t[i, :B, :, :text_span] for t in (self.text_k, self.text_v))
-        return cross.out(attend_padded(q, text_k, text_v, self.text_lengths[:B]).flatten(1))
+        return cross.out(attend_padded(q, text_k, text_v, seen).flatten(1))
 
 
 def _choose(network: DiaNetwork, state: GridState, slots: Tensor, cond: Tensor, uncond: Tensor) -> Tensor:

@@ -75,15 +75,10 @@ def length_limit(expected_seconds: float, frame_rate: float) -> int:
     return math.ceil((LONGEST_SHARE * expected_seconds + RUN_ON_EXTRA_SECONDS) * frame_rate)
 
 
-def derived_seed(seed: int, take: int) -> int:
-    """Seed of the `take`-th try, 32 bits: seed + take · TAKE_STEP. Take 0 has `seed`; no two takes share one."""
-    return passage_seed(seed, 0, take)
-
-
 def passage_seed(seed: int, passage: int, take: int) -> int:
     """Seed of a try at a passage, 32 bits: seed + passage · PASSAGE_STEP + take · TAKE_STEP, modulo 2³².
 
-    Distinct for the first 1024 passages and 16 takes of one request.
+    The first take of the first passage has `seed` itself. Distinct for 1024 passages and 16 takes of one request.
     """
     return (seed + passage * PASSAGE_STEP + take * TAKE_STEP) & SEED_LIMIT
 

@@ -10,7 +10,7 @@ from models.errors import InvalidRequest
 
 TEXT_LIMIT = 1024  # ids the encoder has positions for, the transcript of the voice prompt included
 VOCABULARY_SIZE = 256  # one id per byte
-PAD = 0  # masked out by the model
+PAD = 0  # upstream fills texts up with it and masks it; here no text is filled up
 SPEAKER_IDS = {"[S1]": 1, "[S2]": 2}
 
 
@@ -41,7 +41,7 @@ def encode(text: str, field: str = "text") -> list[int]:
 
 
 def decode(ids: Sequence[int]) -> str:
-    """The text of `ids`, for logs; bytes that are no UTF-8 become U+FFFD. Inverse of encode."""
+    """The text of `ids`, for estimates; bytes that are no UTF-8 become U+FFFD. Inverse of encode."""
     text = bytes(ids).decode(errors="replace")
     for tag, speaker_id in SPEAKER_IDS.items():
         text = text.replace(chr(speaker_id), tag)
@@ -55,17 +55,17 @@ def byte_length(text: str) -> int:
 
 
 def check_ids(ids: Sequence[int], field: str = "prompt") -> list[int]:
-    """`ids` as a list, if the model can read them: 1 to TEXT_LIMIT of them, each 0–255; else InvalidRequest."""
+    """`ids` as a list, if the model can read them: 1 to TEXT_LIMIT of them, each 1–255; else InvalidRequest."""
     if not 1 <= len(ids) <= TEXT_LIMIT:
         raise InvalidRequest(
             field, f"holds {len(ids)} ids; the model reads 1 to {TEXT_LIMIT}. Send text of that many bytes."
         )
     for index, value in enumerate(ids):
-        if not 0 <= value < VOCABULARY_SIZE:
+        if not PAD < value < VOCABULARY_SIZE:
             raise InvalidRequest(
                 field,
-                f"holds {value} at index {index}; ids are the bytes 0 to {VOCABULARY_SIZE - 1} of UTF-8 text, "
-                "1 for [S1] and 2 for [S2].",
+                f"holds {value} at index {index}; ids are the bytes 1 to {VOCABULARY_SIZE - 1} of UTF-8 text, "
+                "1 for [S1] and 2 for [S2]; 0 would be read as text.",
             )
     return [int(value) for value in ids]
 

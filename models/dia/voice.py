@@ -148,5 +148,14 @@ def _cut(
         f"audio_prompt: {audio.shape[1] / sample_rate:.1f} s of speech were cut to {kept.shape[1] / sample_rate:.1f} s "
         f"({limit:g} s: {why})"
     )
+    if not transcript:  # a caller's own prompt holds the words, and has to hold no others than these
+        return kept, "", (f"{note}; prompt must hold the words of that part only",)
     words, dropped = cut_transcript(transcript, voiced_seconds(kept, sample_rate) / voiced_seconds(audio, sample_rate))
-    return kept, words, (f"{note}; of its words these were taken to lie behind the cut: {dropped!r}",)
+    if not words:
+        raise InvalidRequest(
+            "max_audio_prompt_seconds",
+            f"cuts audio_prompt to {kept.shape[1] / sample_rate:.1f} s, where no whole word of audio_prompt_text "
+            "fits. Allow more seconds.",
+        )
+    more = f" and {len(dropped) - 60} more characters" if len(dropped) > 60 else ""
+    return kept, words, (f"{note}; these of its words were taken to lie behind the cut: {dropped[:60]!r}{more}",)
