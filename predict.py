@@ -16,7 +16,9 @@ from typing import Optional  # Cog's static parser wants it for every input that
 from cog import BasePredictor, Input, Path, current_scope
 from tqdm import tqdm
 
+from models.audio.ffmpeg_process import require_ffmpeg
 from models.audio.finish import FinishOptions, finish_to_file
+from models.audio.silence import warm_up
 from models.engine import Engine
 from models.errors import ParleyError
 from models.inputs import DialogueInputs
@@ -29,6 +31,8 @@ class Predictor(BasePredictor):
 
     def setup(self) -> None:
         """Load the model once, before the first request."""
+        require_ffmpeg()
+        warm_up()
         self.folders = PredictionFolders()
         pipeline, note = load_dialogue(os.environ, progress=print)
         print(note)
@@ -79,7 +83,7 @@ class Predictor(BasePredictor):
             description="Speaking rate: below 1 is slower, above 1 faster; pitch is kept.", default=0.94, ge=0.5, le=1.5
         ),
         seed: Optional[int] = Input(
-            description="The same seed gives the same audio; leave blank for a random one.",
+            description="The same seed gives the same audio; without one a random seed is used and reported.",
             default=None,
             ge=0,
             le=4294967295,

@@ -13,6 +13,7 @@ from typing import Any
 
 from container.components import Schema, inputs_of, required_of
 
+LARGEST_FILE = 74 * 2**20  # bytes; as base64 a third larger, and Cog takes requests of 100 MiB
 _SCHEMES = ("data:", "http://", "https://")
 _WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a JSON list"}
 
@@ -107,6 +108,11 @@ def _file(name: str, written: str) -> str:
         raise ArgumentError(f"{name} is '{written}'; it must be a file or a URI. For a file write {name}=@{written}")
     path = Path(written[1:]).expanduser()
     try:
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise ArgumentError(
+                f"{name}: {path} is {size / 2**20:.0f} MiB large; {LARGEST_FILE / 2**20:.0f} MiB fit into a request. "
+                "Compress it (flac, mp3), or give its http(s) URL."
+            )
         content = path.read_bytes()
     except OSError as error:
         raise ArgumentError(f"{name}: {path} cannot be read: {error.strerror}.") from error

@@ -104,7 +104,10 @@ def _fail(message: str, status: int) -> int:
 
 
 def _check_output(path: Path | None) -> None:
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+    if path is None:
+        return
+    writable = os.access(path, os.W_OK) if path.exists() else os.access(path.parent, os.W_OK)
+    if not writable or not (path.is_file() or not path.exists()):
         raise ArgumentError(f"--output {path}: no file can be written there. Name a file in a folder that exists.")
 
 
@@ -112,6 +115,8 @@ def _fit_format(inputs: Document, path: Path | None, document: Schema) -> None:
     """`-o out.mp3` asks for mp3 where the predictor can choose; a format given beside it must be the same."""
     formats = inputs_of(document).get("output_format", {}).get("enum", ())
     wanted = "" if path is None else path.suffix.lower().removeprefix(".")
+    if formats and wanted and wanted not in formats:
+        raise ArgumentError(f"--output {path}: the predictor writes no {wanted}. End the name in {', '.join(formats)}.")
     if wanted in formats and inputs.setdefault("output_format", wanted) != wanted:
         given = inputs["output_format"]
         raise ArgumentError(f"output_format is {given}, but --output {path} says {wanted}. Leave one of them out.")
@@ -143,7 +148,8 @@ def _parser(document: Schema) -> argparse.ArgumentParser:
 
 
 def _command() -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended takes the server along, like Ctrl-C
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # being ended takes the server along, like Ctrl-C
+        signal.signal(ending, signal.default_int_handler)
     return main()
 
 

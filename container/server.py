@@ -9,6 +9,7 @@ COG_PREDICT_TYPE_STUB, PORT, and an interpreter that is called `python` on PATH,
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,7 +26,11 @@ from typing import Self
 from container import schema
 from container.client import CogClient
 
-SETUP_SECONDS = 600.0  # loading the 1.6 B weights from a slow disk takes minutes
+# What the predictor's setup() raised, behind what each layer of Cog puts before it.
+_SETUP_ERROR = re.compile(r"Setup failed: setup failed: (?:\w+Error: )?(.+)")
+SETUP_SECONDS = (
+    600.0  # without a word: loading 1.6 B weights from a slow disk takes minutes; a download tells its progress
+)
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.05
 LOG_SECONDS = 0.5
@@ -108,12 +113,18 @@ class CogServer:
 
     def wait_until_ready(self) -> None:
         """Return when predictions are taken; raises ServerError with the end of the log if that does not come."""
-        deadline = time.monotonic() + self.setup_seconds
+        heard, deadline = 0, time.monotonic() + self.setup_seconds
         while (status := self._status()) != "READY":
+            if len(self.log) > heard:
+                heard, deadline = len(self.log), time.monotonic() + self.setup_seconds
             if status in ("EXITED", "SETUP_FAILED", "DEFUNCT"):
-                raise ServerError(f"The server's setup failed ({status}).\n{self._end_of_log()}")
+                log = self._end_of_log()
+                why = _SETUP_ERROR.findall(log)
+                raise ServerError(f"The server's setup failed. {why[-1]}" if why else f"The setup failed.\n{log}")
             if time.monotonic() > deadline:
-                raise ServerError(f"The server is {status} after {self.setup_seconds:g} s.\n{self._end_of_log()}")
+                raise ServerError(
+                    f"The server is {status}, and has said nothing for {self.setup_seconds:g} s.\n{self._end_of_log()}"
+                )
             time.sleep(POLL_SECONDS)
 
     def stop(self, grace_seconds: float = STOP_SECONDS) -> int:

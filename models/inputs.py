@@ -89,7 +89,7 @@ class DialogueInputs(BaseModel):
         default=None,
         ge=0,
         le=SEED_LIMIT,
-        description="The same seed gives the same audio; leave blank for a random one.",
+        description="The same seed gives the same audio; without one a random seed is used and reported.",
     )
     output_format: OutputFormat = Field(default="wav", description="Container of the file that is returned.")
 

@@ -123,7 +123,7 @@ def test_an_interpreter_that_the_worker_would_not_find_is_an_error(tmp_path, mon
 
 def test_a_setup_that_takes_too_long_is_an_error(tmp_path):
     server = CogServer(directory=write_toy(tmp_path), setup_seconds=0)
-    with pytest.raises(ServerError, match="after 0 s"), server:
+    with pytest.raises(ServerError, match="nothing for 0 s"), server:
         pass
 
 

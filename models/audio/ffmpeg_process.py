@@ -6,6 +6,7 @@ pipe can never stop both sides, and waits are short, so that a cancellation rais
 
 import os
 import selectors
+import shutil
 import subprocess
 import time
 import weakref
@@ -30,6 +31,20 @@ def ffmpeg_command(stream: Any, loglevel: str = "error") -> list[str]:
     return ffmpeg.compile(stream, cmd=program, overwrite_output=True)
 
 
+def require_ffmpeg() -> None:
+    """Raise ParleyError if ffmpeg or ffprobe is missing: better at the start than after a minute's generation."""
+    for program in ("ffmpeg", "ffprobe"):
+        if shutil.which(program) is None:
+            raise _missing(program)
+
+
+def _missing(program: str) -> ParleyError:
+    return ParleyError(
+        f"{program} is not installed on this server, and no audio can be read, stretched or encoded without it. "
+        "Install the system package ffmpeg."
+    )
+
+
 class FfmpegProcess:
     """A running ffmpeg or ffprobe. A context manager; close() kills what still runs, and so does the collector.
 
@@ -51,10 +66,7 @@ class FfmpegProcess:
                 process_group=0,  # Ctrl-C ends the server, which then ends this
             )
         except FileNotFoundError as error:
-            raise ParleyError(
-                f"{self._program} is not installed on this server, and no audio can be read, stretched or encoded "
-                "without it. Install the system package ffmpeg."
-            ) from error
+            raise _missing(self._program) from error
         self._end = weakref.finalize(self, _end, self.popen)
         self._log = b""
         self._selector = selectors.PollSelector()  # poll, not select: a busy server has descriptors above 1024

@@ -22,6 +22,14 @@ CUT_FADE_SECONDS = 0.01
 CEILING_DBFS = -1.0  # for the sample peak
 
 
+def warm_up() -> None:
+    """Let librosa compile what it compiles on first use, so that no request waits for it.
+
+    An exception that a server raises into a request's thread to cancel it is also lost inside that compiler.
+    """
+    trim_silence(np.linspace(-0.5, 0.5, 8192, dtype=np.float32)[None], 44_100)
+
+
 def is_silent(audio: Audio) -> bool:
     """Whether no frame of [C, L] reaches −60 dBFS; empty audio is silent."""
     return audio.shape[1] == 0 or bool(_frame_dbfs(audio).max() < FLOOR_DBFS)

@@ -49,7 +49,7 @@ class Runtime:
         """PARLEY_DEVICE (cpu, cuda), PARLEY_WEIGHTS (float16, bfloat16, float32, int8) and PARLEY_CACHE_GIB, each
         with a default that fits the machine. Raises InvalidRequest for values that this machine cannot honour."""
         device = _device(environ.get("PARLEY_DEVICE"))
-        wanted = environ.get("PARLEY_WEIGHTS")
+        wanted = environ.get("PARLEY_WEIGHTS") or None
         kind, dtype = _on_cpu(wanted) if device.type == "cpu" else _on_cuda(wanted)
         governed = device.type == "cpu" and "OMP_NUM_THREADS" not in environ
         return cls(
@@ -113,7 +113,7 @@ def _on_cuda(wanted: str | None) -> tuple[Kind, torch.dtype]:
 
 def _cache_bytes(environ: Mapping[str, str], device: torch.device) -> int | None:
     text = environ.get("PARLEY_CACHE_GIB")
-    if text is None:
+    if not text:
         return int(CPU_CACHE_GIB * 2**30) if device.type == "cpu" else None
     try:
         gib = float(text)

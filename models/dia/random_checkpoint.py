@@ -103,6 +103,9 @@ def _write(folder: Path, config: dict[str, Any], shapes: Shapes, random: np.rand
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     tensors = {name: _fill(name, shape, random) for name, shape in shapes}
+    if "logits_dense.weight" in tensors:
+        # Its logit is always 0, and so hardly ever the largest of a thousand: no passage ends at its first frame.
+        tensors["logits_dense.weight"][config["eos_token_id"]] = 0
     # transformers reads only files that name their format, and "pt" is what the published ones say. The bytes are
     # written here because save_file makes a file that only its owner can read.
     (folder / "model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))

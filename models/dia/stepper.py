@@ -7,6 +7,7 @@ operations at 18 layers, and launching them one by one would take longer than th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ class StaticStepper:
         size = (c.layers, pool.slots, c.cross_heads, network.config.encoder.positions, c.cross_head_dim)
         self.text_k, self.text_v = (torch.zeros(size, dtype=pool.k.dtype, device=network.device) for _ in range(2))
         self.text_lengths = torch.ones(pool.slots, dtype=torch.long, device=network.device)
-        self._memory: tuple[int, int] | None = None  # one pool for all graphs: only one runs at a time
+        self._memory: Any = None  # one pool for all graphs: only one runs at a time
         pool.k.zero_(), pool.v.zero_()  # free slots are computed too
         self._graphs: dict[tuple[int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
 
