@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from models.audio import ffmpeg_process
-from models.audio.ffmpeg_process import FfmpegProcess
+from models.audio.ffmpeg_process import FfmpegProcess, require_ffmpeg
 from models.errors import ParleyError
 
 
@@ -69,3 +69,13 @@ def test_a_program_that_nobody_holds_is_killed():
     del process
     gc.collect()
     assert popen.poll() is not None
+
+
+@pytest.mark.parametrize("missing", ["ffmpeg", "ffprobe"])
+def test_a_missing_program_is_told_before_it_is_needed(missing, tmp_path, monkeypatch):
+    require_ffmpeg()
+    for program in {"ffmpeg", "ffprobe"} - {missing}:
+        (tmp_path / program).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ParleyError, match=rf"{missing} is not installed.*Install the system package ffmpeg"):
+        require_ffmpeg()

@@ -53,7 +53,7 @@ def test_a_prediction_without_a_file_is_a_failure(toy, capsys):
 def test_a_failed_setup_is_told(toy, capsys, monkeypatch):
     monkeypatch.setenv("TOY_SETUP", "fails")
     assert main(["-i", "text=say"]) == 1
-    assert "weights missing: toy.safetensors" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[-1] == "The server's setup failed. weights missing: toy.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,26 @@ def test_what_is_wrong_is_told_before_a_server_is_started(toy, capsys, arguments
     assert main(arguments) == status
     assert said in capsys.readouterr().err
     assert not (toy / ".cog").exists()
+
+
+@pytest.mark.parametrize("name", ["out.m4a", "out.xyz"])
+def test_a_name_that_asks_for_another_format_is_refused(toy, capsys, name):
+    assert main(["-i", "text=say", "-o", name]) == 2
+    assert "End the name in wav, ogg" in capsys.readouterr().err
+    assert not (toy / name).exists()
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(toy, capsys, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    assert main(["-i", "text=say", "-o", "out.wav"]) == 2
+    assert "no file can be written there" in capsys.readouterr().err
+
+
+def test_a_file_too_large_for_a_request_is_refused_with_the_way_out(toy, capsys):
+    with (toy / "long.wav").open("wb") as file:
+        file.truncate(75 * 2**20)
+    assert main(["-i", "text=say", "-i", "audio=@long.wav"]) == 2
+    assert "75 MiB large; 74 MiB fit" in capsys.readouterr().err
 
 
 def test_help_lists_the_inputs(toy, capsys):
@@ -97,7 +117,7 @@ def test_a_refusal_of_the_server_names_each_input():
     assert _refusal(Response(503, b"not yet")) == "The server answered 503: not yet"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_the_prediction_and_stops_the_server(toy, number):
     command = [sys.executable, "-m", "container.predict_local", "-i", "text=sleep", "-i", "seconds=60"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
