@@ -141,8 +141,8 @@ def plan_passages(
         if word.size + len("1 ") > max_bytes:  # a tag is one id
             raise InvalidRequest(
                 script.field,
-                f"holds a word of {word.size} bytes, {word.text[:30]!r}…; beside what the model has to hear first there is "
-                f"room for {max(0, max_bytes - 2)} at a time. Break it up.",
+                f"holds a word of {word.size} bytes, {word.text[:30]!r}…; beside what the model must hear "
+                f"first there is room for {max(0, max_bytes - 2)} at a time. Break it up.",
             )
     planner = _Planner(script, words, max_bytes, max_seconds, min_seconds)
     return tuple(_passage(script, words[start:end]) for start, end in pairwise(planner.cuts()))
