@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.decoding.threads import ThreadGovernor, probe_threads, thread_candidates, usable_cpus
+from models.decoding.threads import ThreadGovernor, thread_candidates, usable_cpus
 
 ROOT = Path(__file__).parent.parent
 
@@ -91,25 +91,6 @@ def test_usable_cpus_heed_the_container_and_the_affinity(tmp_path, files, limit)
 
 def test_candidates_are_powers_of_two_within_the_cpus():
     assert [thread_candidates(cpus) for cpus in (1, 2, 3, 8)] == [(1,), (1, 2), (1, 2), (1, 2, 4, 8)]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "best"), [({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 8.0}, 1), ({1: 1.0, 2: 0.98}, 1), ({1: 3, 2: 2, 4: 1}, 4)]
-)
-def test_probe_sets_the_fastest_count_and_prefers_fewer_when_equal(monkeypatch, seconds, best):
-    machine = Machine(seconds)
-    monkeypatch.setattr("models.decoding.threads._set_threads", machine.set_threads)
-    monkeypatch.setattr("models.decoding.threads.time.perf_counter", machine.clock)
-
-    def step() -> None:
-        machine.now += machine.seconds[machine.threads]
-
-    assert probe_threads(step, tuple(seconds)) == best == machine.threads
-
-
-def test_probe_sets_torch_threads():
-    chosen = probe_threads(lambda: None, (1, 2), rounds=1)
-    assert torch.get_num_threads() == chosen
 
 
 def test_governor_finds_the_faster_count_and_stays():

@@ -67,29 +67,6 @@ def thread_candidates(cpus: int) -> tuple[int, ...]:
     return tuple(2**i for i in range(cpus.bit_length()))
 
 
-def probe_threads(step: Callable[[], object], candidates: Sequence[int], rounds: int = 5) -> int:
-    """Time `step` with every count in turn, `rounds` times after a warm-up, and leave the best one set.
-
-    Medians decide: with a busy neighbour the shortest run of two threads is a lucky one. Returns the count.
-    """
-    durations: dict[int, list[float]] = {threads: [] for threads in candidates}
-    for threads in candidates:
-        _timed(step, threads)
-    for _ in range(rounds):
-        for threads in candidates:
-            durations[threads].append(_timed(step, threads))
-    best = _best({threads: median(times) for threads, times in durations.items()})
-    _set_threads(best)
-    return best
-
-
-def _timed(step: Callable[[], object], threads: int) -> float:
-    _set_threads(threads)
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-
 def _best(seconds: dict[int, float]) -> int:
     best, *others = sorted(seconds)
     for threads in others:
@@ -114,7 +91,7 @@ class ThreadGovernor:
         clock: Callable[[], float] = time.perf_counter,
         set_threads: Callable[[int], None] | None = None,
     ) -> None:
-        """threads: the count to start with, such as `probe_threads` returned; the first candidate by default."""
+        """threads: the count to start with; the first candidate by default."""
         self._candidates = tuple(candidates)
         self._interval = interval_seconds
         self._clock = clock
