@@ -85,8 +85,7 @@ def _load(folder: Path, names: Sequence[str]) -> tuple[dict[str, DiaNetwork], di
     for name in names:
         runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu", "PARLEY_WEIGHTS": name})
         start, before = time.perf_counter(), machine.memory_bytes()
-        packs = Packs(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
-        networks[name] = DiaNetwork.load(folder, dtype=runtime.dtype, device=runtime.device, packs=packs)
+        networks[name] = DiaNetwork.load(folder, dtype=runtime.dtype, device=runtime.device, packs=Packs.of(runtime))
         held = machine.memory_bytes() - before
         loads[name] = {"seconds": round(time.perf_counter() - start, 1), "memory_gb": round(held / 1e9, 2)}
     return networks, loads

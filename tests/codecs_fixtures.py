@@ -60,3 +60,16 @@ def _fill(name: str, parameter: Tensor) -> None:
         fan_in = 2 * parameter.shape[0] if "conv_t1" in name else parameter[0].numel()
         gain = 0.3 if "res_unit" in name and "conv2" in name else 0.7
         parameter.normal_(0, gain / fan_in**0.5)
+
+
+def network_calls(codec, monkeypatch) -> list[tuple[int, int]]:
+    """[streams, frames] of every call of the decoder's network from now on."""
+    calls = []
+    network = codec._decoder._network
+
+    def spy(latents, memory, *, last):
+        calls.append(latents.shape[:2])
+        return network(latents, memory, last=last)
+
+    monkeypatch.setattr(codec._decoder, "_network", spy)
+    return calls

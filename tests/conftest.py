@@ -10,9 +10,9 @@ from transformers.models.dia.configuration_dia import DiaDecoderConfig, DiaEncod
 
 from models.codecs.dac import DacCodec
 from models.decoding.cache import KeyValuePool
-from models.decoding.linear import pack
+from models.decoding.linear import Product, pack
 from models.decoding.runtime import Runtime
-from models.dia.layers import Linear, Packs
+from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from models.dia.pipeline import DiaPipeline
 from models.errors import InvalidRequest
@@ -24,7 +24,7 @@ torch.set_num_threads(1)  # small products: a second thread only waits
 DELAYS = [0, 8, 9, 10, 11, 12, 13, 14, 15]
 
 
-def plain(weight: torch.Tensor) -> Linear:
+def plain(weight: torch.Tensor) -> Product:
     """The slow twin of every packed product."""
     return pack(weight, "plain", torch.float32)
 
@@ -105,8 +105,7 @@ def packed_network(request: pytest.FixtureRequest, dia_directory: Path) -> DiaNe
         runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu", "PARLEY_WEIGHTS": request.param})
     except InvalidRequest as error:
         pytest.skip(str(error))
-    packs = Packs(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
-    return DiaNetwork.load(dia_directory, dtype=runtime.dtype, device=runtime.device, packs=packs)
+    return DiaNetwork.load(dia_directory, dtype=runtime.dtype, device=runtime.device, packs=Packs.of(runtime))
 
 
 @pytest.fixture

@@ -6,7 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from codecs_fixtures import HOP, REAL_STRIDES, SMALL_STRIDES, hf_dac, random_audio, random_codes, save_dac
+from codecs_fixtures import (
+    HOP,
+    REAL_STRIDES,
+    SMALL_STRIDES,
+    hf_dac,
+    network_calls,
+    random_audio,
+    random_codes,
+    save_dac,
+)
 from safetensors.torch import load, save_file
 
 from models.codecs.dac import DacCodec
@@ -96,14 +105,7 @@ def test_a_batch_of_unequal_lengths_equals_each_alone(codec):
 
 
 def test_a_batch_runs_pieces_of_equal_length_together_up_to_a_limit(codec, monkeypatch):
-    calls = []
-    network = codec._decoder._network
-
-    def spy(latents, memory, *, last):
-        calls.append(latents.shape[:2])
-        return network(latents, memory, last=last)
-
-    monkeypatch.setattr(codec._decoder, "_network", spy)
+    calls = network_calls(codec, monkeypatch)
     codec.decode_batch([random_codes(PIECE_FRAMES + 4)] * 2 + [random_codes(4)] * 3)
     assert calls == [(2, PIECE_FRAMES), (3, 4), (2, 4)]
     calls.clear()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from codecs_fixtures import CODEBOOKS, HOP, SMALL_STRIDES, random_codes, save_dac
+from codecs_fixtures import CODEBOOKS, HOP, SMALL_STRIDES, network_calls, random_codes, save_dac
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,14 +112,7 @@ def test_streams_pushed_together_get_what_each_gets_alone(codec):
 
 
 def test_streams_that_push_alike_share_a_call(codec, monkeypatch):
-    calls = []
-    network = codec._decoder._network
-
-    def spy(latents, memory, *, last):
-        calls.append(latents.shape[:2])
-        return network(latents, memory, last=last)
-
-    monkeypatch.setattr(codec._decoder, "_network", spy)
+    calls = network_calls(codec, monkeypatch)
     streams = [codec.stream() for _ in range(3)]
     codec.push_many(streams, [random_codes(12)] * 3)
     codec.push_many(streams, [random_codes(n) for n in (2, 6, 2)])

@@ -1,23 +1,19 @@
 """Where and how a model runs on this machine: device, how matrices are kept, memory for requests. Knows no model."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from models.decoding.linear import Kind, available_kinds, pack
+from models.decoding.linear import Kind, Product, available_kinds, pack
 from models.decoding.threads import thread_candidates, usable_cpus
 from models.errors import InvalidRequest
 
 CPU_CACHE_GIB = 4.0
-CUDA_CACHE_SHARE = (
-    0.4  # of the memory that is free once the weights are loaded; the codec and activations need some too
-)
-
-Product = Callable[[Tensor], Tensor]  # x [R, in] → [R, out]
+CUDA_CACHE_SHARE = 0.4  # of what is free once the weights are loaded; the codec and activations need some too
 
 # What PARLEY_WEIGHTS may say → the kind of product, and the dtype of activations, on a CPU.
 _CPU_WEIGHTS: dict[str, tuple[Kind, torch.dtype]] = {

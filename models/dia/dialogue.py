@@ -107,7 +107,7 @@ class Dialogue:
         best = min(takes, key=lambda t: (not t.usable, t.fault is not None, not t.sequence.ended_by_itself))
         if not best.usable:
             raise GenerationFailed(f"No take of passage {number + 1} gave audio, of {len(takes)}; try another seed.")
-        if not best.sequence.ended_by_itself and best.sequence.max_frames == self._budget:
+        if self._stopped_by_caller(best.sequence):
             self.notes.append(f"max_new_tokens reached: passage {number + 1} was stopped before its end")
         if not streaming:
             self.tail = self._tail(best.sequence.codes(0, best.frames), first=number == 0)
@@ -197,10 +197,13 @@ class Dialogue:
 
     def _fault(self, audio: Audio, sequence: CodeSequence, utterance: Utterance) -> str | None:
         """What is wrong with a take. Random weights make noise, and a caller's own limit is no fault of the take."""
-        stopped_by_caller = not sequence.ended_by_itself and sequence.max_frames == self._budget
-        if not self.config.speech or stopped_by_caller:
+        if not self.config.speech or self._stopped_by_caller(sequence):
             return None
         return judge(TakeFacts(audio, self.codec.sample_rate, utterance.seconds, sequence.ended_by_itself))
+
+    def _stopped_by_caller(self, sequence: CodeSequence) -> bool:
+        """Whether max_new_tokens ended it. Asked before its frames are counted as kept."""
+        return not sequence.ended_by_itself and sequence.max_frames == self._budget
 
     def _note_unspoken(self, number: int) -> None:
         left = " ".join(u.text for u in self.plan.utterances[number:])

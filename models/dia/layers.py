@@ -14,10 +14,11 @@ from torch import Tensor
 
 from models.decoding.checkpoint import Checkpoint
 from models.decoding.elementwise import apply_rope, rms_norm, silu_gate
+from models.decoding.linear import Product
+from models.decoding.runtime import Runtime
 from models.dia.config import DecoderConfig, EncoderConfig
 
-Linear = Callable[[Tensor], Tensor]  # x [R, in] → [R, out]
-Pack = Callable[[Tensor], Linear]  # weight [out, in] → the product with it
+Pack = Callable[[Tensor], Product]  # weight [out, in] → the product with it
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Packs:
     step: Pack
     text: Pack
     text_scores: Pack
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Packs":
+        return cls(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
 
     @classmethod
     def alike(cls, pack: Pack) -> "Packs":
@@ -56,8 +61,8 @@ class Norm:
 class SelfAttention:
     """Projections of self-attention; grouped queries share a key head."""
 
-    qkv: Linear
-    out: Linear
+    qkv: Product
+    out: Product
     heads: int
     kv_heads: int
     head_dim: int
@@ -81,11 +86,11 @@ class SelfAttention:
 
 @dataclass(frozen=True)
 class CrossAttention:
-    """Projections of cross-attention. `constant` is what it gives where the text is empty: see `unconditional`."""
+    """Projections of cross-attention, and what it comes to where the text is empty: see `unconditional`."""
 
-    q: Linear
-    kv: Linear
-    out: Linear
+    q: Product
+    kv: Product
+    out: Product
     heads: int
     head_dim: int
 
@@ -94,9 +99,10 @@ class CrossAttention:
         cls, file: Checkpoint, name: str, config: DecoderConfig, text_width: int, packs: Packs
     ) -> "CrossAttention":
         H, D = config.cross_heads, config.cross_head_dim
-        q, out = (file.take(f"{name}.q_proj.weight", H * D, config.width), (config.width, H * D))
+        q = file.take(f"{name}.q_proj.weight", H * D, config.width)
+        out = file.take(f"{name}.o_proj.weight", config.width, H * D)
         kv = torch.cat([file.take(f"{name}.{p}_proj.weight", H * D, text_width) for p in ("k", "v")])
-        return cls(packs.step(q), packs.text(kv), packs.step(file.take(f"{name}.o_proj.weight", *out)), H, D)
+        return cls(packs.step(q), packs.text(kv), packs.step(out), H, D)
 
     def project_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Encoded text [S, D] → keys and values [H, S, d]: once a request, whatever its length in frames."""
@@ -116,8 +122,8 @@ class CrossAttention:
 class GatedMLP:
     """silu(gate) · up, then down."""
 
-    gate_up: Linear
-    down: Linear
+    gate_up: Product
+    down: Product
 
     @classmethod
     def take(cls, file: Checkpoint, name: str, width: int, ffn: int, pack: Pack) -> "GatedMLP":

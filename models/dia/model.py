@@ -15,8 +15,9 @@ from models.decoding.attention import attend
 from models.decoding.cache import CacheShape, KeyValuePool
 from models.decoding.checkpoint import Checkpoint
 from models.decoding.elementwise import rope_table
+from models.decoding.linear import Product
 from models.dia.config import DecoderConfig, DiaConfig, EncoderConfig
-from models.dia.layers import DecoderLayer, EncoderLayer, Linear, Norm, Packs, attend_all
+from models.dia.layers import DecoderLayer, EncoderLayer, Norm, Packs, attend_all
 
 
 class TextEncoder:
@@ -51,7 +52,7 @@ class DiaNetwork:
         self.offsets = torch.arange(c.codebooks, device=file.device) * c.vocabulary
         self.layers = [DecoderLayer.take(file, f"model.decoder.layers.{i}", c, empty, packs) for i in range(c.layers)]
         self.norm = Norm.take(file, "model.decoder.norm", c.width, c.norm_eps)
-        self.head: Linear = packs.step(file.take("logits_dense.weight", c.codebooks * c.vocabulary, c.width))
+        self.head: Product = packs.step(file.take("logits_dense.weight", c.codebooks * c.vocabulary, c.width))
         self.cos, self.sin = _rope(c, file.device)
 
     @classmethod

@@ -49,8 +49,7 @@ class DiaPipeline:
         """Network and codec of a complete checkpoint. Raises WeightsError."""
         refuse_folder(paths.model)
         device, dtype = runtime.device, runtime.dtype
-        packs = Packs(runtime.pack_step, runtime.pack_text, runtime.pack_precise)
-        network = DiaNetwork.load(paths.model, dtype=dtype, device=device, packs=packs)
+        network = DiaNetwork.load(paths.model, dtype=dtype, device=device, packs=Packs.of(runtime))
         codec = DacCodec.load(paths.codec, device=device)  # float32, as published: bfloat16 adds noise at -35 dB
         pool = KeyValuePool.within(runtime.cache_budget(), network.cache_shape, device)
         return cls(paths.name, network, codec, pool, runtime.thread_counts)

@@ -110,7 +110,7 @@ def _from_audio(request: AudioGenerationRequest, sample_rate: int, longest: floa
             "audio_prompt", f"holds {spoken:.2f} s of sound; at least {SHORTEST_SECONDS:g} s of speech are needed."
         )
     transcript = _transcript(request, spoken)
-    kept, words, notes = _cut(audio, transcript, sample_rate, request.max_audio_prompt_seconds, longest)
+    kept, words, notes = _cut(audio, spoken, transcript, sample_rate, request.max_audio_prompt_seconds, longest)
     return Voice(words, kept.shape[1] / sample_rate, audio=level(kept, sample_rate), notes=notes)
 
 
@@ -136,9 +136,9 @@ def _transcript(request: AudioGenerationRequest, seconds: float) -> str:
 
 
 def _cut(
-    audio: Audio, transcript: str, sample_rate: int, max_seconds: int, longest: float
+    audio: Audio, spoken: float, transcript: str, sample_rate: int, max_seconds: int, longest: float
 ) -> tuple[Audio, str, tuple[str, ...]]:
-    """Audio and words of at most max_seconds, and what was left out."""
+    """Audio and words of at most max_seconds, and what was left out. `spoken` is the audio's voiced seconds."""
     limit = min(float(max_seconds), longest)
     kept = cut_at_pause(audio, sample_rate, limit)
     if kept.shape[1] == audio.shape[1]:
@@ -150,7 +150,7 @@ def _cut(
     )
     if not transcript:  # a caller's own prompt holds the words, and has to hold no others than these
         return kept, "", (f"{note}; prompt must hold the words of that part only",)
-    words, dropped = cut_transcript(transcript, voiced_seconds(kept, sample_rate) / voiced_seconds(audio, sample_rate))
+    words, dropped = cut_transcript(transcript, voiced_seconds(kept, sample_rate) / spoken)
     if not words:
         raise InvalidRequest(
             "max_audio_prompt_seconds",
