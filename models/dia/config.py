@@ -57,6 +57,7 @@ class DiaConfig:
     pad: int
     bos: int
     speech: bool = True  # False for random weights: their noise is not judged as speech
+    plain_text: bool = False  # True for a small model that reads plain words only, see models/dia/verbalise.py
 
     @property
     def max_delay(self) -> int:
@@ -101,6 +102,7 @@ class DiaConfig:
             pad=pad,
             bos=bos,
             speech=ours.get("speech", True),
+            plain_text=ours.get("plain_text", False),
         )
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+from models.dia.fold import is_unreadable
 from models.errors import InvalidRequest
 
 # The sounds listed in the README of nari-labs/dia. It warns that others give artefacts; mostly they are read out.
@@ -54,14 +55,16 @@ Cleaned = tuple[str, str]  # the text, and a note or ""
 Rule = Callable[[str], Cleaned]
 
 
-def normalise(text: str, field: str = "text") -> tuple[str, tuple[str, ...]]:
+def normalise(text: str, field: str = "text", *, plain: bool = False) -> tuple[str, tuple[str, ...]]:
     """The text in one line with plain [S1], [S2] and (cues), and what a caller should know about the changes.
+
+    plain: for a model that reads plain words only. What has no English reading is left out, and the notes tell of it.
 
     The result may be empty. Raises InvalidRequest for `field` if a speaker is named whom the model does not have.
     """
-    text, character_notes = _apply(CHARACTER_RULES, text)
+    text, character_notes = _apply(PLAIN_CHARACTER_RULES if plain else CHARACTER_RULES, text)
     _refuse_other_speakers(text, field)
-    text, tag_notes = _apply(TAG_RULES, text)
+    text, tag_notes = _apply(PLAIN_TAG_RULES if plain else TAG_RULES, text)
     return " ".join(text.split()), character_notes + tag_notes
 
 
@@ -127,6 +130,12 @@ def _foreign(text: str) -> Cleaned:
     return text, _note("kept characters that the model, which reads English, may misread", foreign)
 
 
+def _unreadable(text: str) -> Cleaned:
+    removed = [c for c in text if is_unreadable(c)]
+    text = "".join(" " if is_unreadable(c) else c for c in text)
+    return text, _note("left out characters that this model cannot read", removed)
+
+
 def _tags(text: str) -> Cleaned:
     odd = [m[0].strip() for m in _TAG.finditer(text) if m[0] not in ("[S1]", "[S2]")]
     text = _TAG.sub(lambda m: f" [S{m[1] or m[2]}] ", text)
@@ -166,9 +175,17 @@ def _asides(text: str) -> Cleaned:
     return text, note and note + hint
 
 
+def _silent_cues(text: str) -> Cleaned:
+    """Changes nothing, warns only."""
+    cues = [m[0] for m in _ASIDE.finditer(text) if m[0] in CUES]
+    return text, _note("left out cues, which this model does not know; each is a pause", cues)
+
+
 # Line ends are found before control characters go, and labels such as "S1:" while there still are lines.
 CHARACTER_RULES = (_typography, _line_ends, _invisible, _unspeakable, _foreign)
 TAG_RULES = (_tags, _cues, _asides)
+PLAIN_CHARACTER_RULES = (*CHARACTER_RULES[:-1], _unreadable)
+PLAIN_TAG_RULES = (*TAG_RULES, _silent_cues)
 
 
 def _note(what: str, found: list[str]) -> str:

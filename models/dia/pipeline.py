@@ -61,8 +61,9 @@ class DiaPipeline:
         buffer = None
         if request.buffer_speech_tokens is not None and len(request.buffer_speech_tokens):
             buffer = check_codes(request.buffer_speech_tokens, self.codec, "buffer_speech_tokens")
-        voice = read_voice(request, self.codec, self.decoder.max_frames)
-        return make_plan(request, voice, buffer, self.decoder.max_frames, self.codec.frame_rate)
+        window, plain_text = self.decoder.max_frames, self.network.config.plain_text
+        voice = read_voice(request, self.codec, window, plain_text=plain_text)
+        return make_plan(request, voice, buffer, window, self.codec.frame_rate, plain_text=plain_text)
 
     def speak(self, plan: Plan) -> Iterator[Wait | AudioChunk]:
         """The job of a plan; see models/dia/dialogue.py."""

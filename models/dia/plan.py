@@ -51,8 +51,12 @@ def make_plan(
     buffer: np.ndarray | None,
     window_frames: int,
     frame_rate: float,
+    *,
+    plain_text: bool = False,
 ) -> Plan:
-    """Raises InvalidRequest where the text cannot be spoken within the model's or the caller's limits."""
+    """plain_text: the model reads plain words only, and the limits hold for these.
+
+    Raises InvalidRequest where the text cannot be spoken within the model's or the caller's limits."""
     check_sampling(request.sampling_params)
     voice_notes = voice.notes if voice else ()
     if request.prompt is not None:
@@ -60,7 +64,7 @@ def make_plan(
         _check_length(plan, frame_rate, "prompt", window_frames)
         return plan
     assert request.input is not None
-    script = parse_script(request.input)
+    script = parse_script(request.input, plain=plain_text)
     window_seconds = window_frames / frame_rate
     if voice is None:
         passages = _alone(script, window_seconds)

@@ -14,6 +14,7 @@ from itertools import accumulate, groupby, pairwise
 
 from models.dia.normalise import CUES, normalise
 from models.dia.tokenizer import SPEAKER_IDS, byte_length
+from models.dia.verbalise import verbalise
 from models.errors import InvalidRequest
 
 # Speaking time. Fitted to 134 recorded telephone announcements of 40 characters or more and 60 sentences of five
@@ -94,13 +95,16 @@ class _Word:
     cut_cost: float  # of ending a passage after this word
 
 
-def parse_script(text: str, field: str = "text") -> Script:
+def parse_script(text: str, field: str = "text", *, plain: bool = False) -> Script:
     """Turns of a caller's text, cleaned by normalise; words before the first tag are speaker 1's.
 
+    plain: in the words of verbalise, for a model that reads nothing else.
     Turns without a letter or digit are dropped with a note. Raises InvalidRequest for `field` if none is left, or if
     another speaker than [S1] and [S2] is named.
     """
-    clean, notes = normalise(text, field)
+    clean, notes = normalise(text, field, plain=plain)
+    if plain:
+        clean = verbalise(clean)
     head, *rest = _TAG.split(clean)
     pairs = [("[S1]", head)] if head.strip() else []
     pairs += zip(rest[::2], rest[1::2], strict=True)

@@ -34,11 +34,16 @@ class Voice:
     notes: tuple[str, ...] = ()
 
 
-def read_voice(request: AudioGenerationRequest, codec: DacCodec, window_frames: int) -> Voice | None:
-    """The voice that a request asks for. No model work; raises InvalidRequest or UnreadableAudio."""
+def read_voice(
+    request: AudioGenerationRequest, codec: DacCodec, window_frames: int, *, plain_text: bool = False
+) -> Voice | None:
+    """The voice that a request asks for, its words plain ones if the model reads no others.
+
+    No model work; raises InvalidRequest or UnreadableAudio.
+    """
     longest = round(VOICE_SHARE * window_frames / codec.frame_rate, 1)  # seconds: 19.9 in Dia-1.6B
     if request.audio_prompt is not None:
-        return _from_audio(request, codec.sample_rate, longest)
+        return _from_audio(request, codec.sample_rate, longest, plain_text)
     if len(request.audio_prompt_tokens):
         codes = check_codes(request.audio_prompt_tokens, codec, "audio_prompt_tokens")
         seconds = codes.shape[1] / codec.frame_rate
@@ -48,7 +53,8 @@ def read_voice(request: AudioGenerationRequest, codec: DacCodec, window_frames: 
                 f"holds {codes.shape[1]} frames, {seconds:.1f} s; a prompt may be {longest:g} s long. "
                 "Send fewer frames, and only the words they say.",
             )
-        return Voice(_transcript(request, seconds), seconds, codes=codes)
+        words, notes = _transcript(request, seconds, plain_text)
+        return Voice(words, seconds, codes=codes, notes=notes)
     return None
 
 
@@ -98,7 +104,7 @@ class VoiceCache:
         return hashlib.sha256(voice.audio.tobytes()).hexdigest()
 
 
-def _from_audio(request: AudioGenerationRequest, sample_rate: int, longest: float) -> Voice:
+def _from_audio(request: AudioGenerationRequest, sample_rate: int, longest: float, plain_text: bool) -> Voice:
     assert request.audio_prompt is not None
     audio = read_audio(request.audio_prompt, field="audio_prompt", sample_rate=sample_rate)
     if is_silent(audio):
@@ -109,22 +115,26 @@ def _from_audio(request: AudioGenerationRequest, sample_rate: int, longest: floa
         raise UnreadableAudio(
             "audio_prompt", f"holds {spoken:.2f} s of sound; at least {SHORTEST_SECONDS:g} s of speech are needed."
         )
-    transcript = _transcript(request, spoken)
+    transcript, lost = _transcript(request, spoken, plain_text)
     kept, words, notes = _cut(audio, spoken, transcript, sample_rate, request.max_audio_prompt_seconds, longest)
-    return Voice(words, kept.shape[1] / sample_rate, audio=level(kept, sample_rate), notes=notes)
+    return Voice(words, kept.shape[1] / sample_rate, audio=level(kept, sample_rate), notes=lost + notes)
 
 
-def _transcript(request: AudioGenerationRequest, seconds: float) -> str:
-    """The prompt's words as a script. Raises InvalidRequest if there are none, or not as many as the audio can hold."""
+def _transcript(request: AudioGenerationRequest, seconds: float, plain_text: bool) -> tuple[str, tuple[str, ...]]:
+    """The prompt's words as a script, and what plain words cannot say of it.
+
+    Raises InvalidRequest if there are none, or not as many as the audio can hold.
+    """
     if request.prompt is not None and not request.audio_prompt_transcription:
-        return ""  # the caller's own prompt holds the words
+        return "", ()  # the caller's own prompt holds the words
     if not request.audio_prompt_transcription.strip():
         raise InvalidRequest(
             "audio_prompt_text",
             "is missing: the model needs the words of the voice prompt to clone it, and this build has no transcriber. "
             "Write down what the recording says.",
         )
-    words = parse_script(request.audio_prompt_transcription, field="audio_prompt_text").text
+    script = parse_script(request.audio_prompt_transcription, field="audio_prompt_text", plain=plain_text)
+    words = script.text
     estimate = estimate_seconds(words)
     if not seconds / 5 - 2 <= estimate <= 2.5 * seconds + 2:
         raise InvalidRequest(
@@ -132,7 +142,7 @@ def _transcript(request: AudioGenerationRequest, seconds: float) -> str:
             f"takes about {estimate:.0f} s to say, but audio_prompt holds {seconds:.1f} s of speech. "
             "Give exactly the words of the recording.",
         )
-    return words
+    return words, script.notes if plain_text else ()
 
 
 def _cut(

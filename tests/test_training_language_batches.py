@@ -1,0 +1,158 @@
+"""Joined utterances keep their labels, batches are the grids of inference, the stream is a function of its place."""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_language_fixtures import FRAMES_A_LETTER, HEAD, MIXING, SILENCE, SIZE, utterance, utterances, write_run
+
+from models.decoding.delay import delay_prefix
+from models.dia.tokenizer import decode, encode
+from training.language.batches import DROPPED, IGNORE, Specials, Stream, collate, corrupt, group, mix, validation
+from training.language.recipe import DELAYS, Corruption
+from training.language.utterances import Example, Labels, Placed, join, load_utterances
+
+SPECIALS = Specials(SIZE.codes, SIZE.codes + 1, SIZE.codes + 2)
+
+
+def labels_point_at_what_is_spoken(example: Example) -> bool:
+    """The fixtures' phones are letters: the letter that `char` points at must be the phone of every frame."""
+    pointed = example.ids[example.char.astype(int)]
+    spoken = example.phone >= 0
+    letters = np.where((pointed >= 97) & (pointed <= 122), pointed - 96, -1)
+    return bool(spoken.any() and (letters[spoken] == example.phone[spoken]).all())
+
+
+def test_text_of_a_dialogue_is_what_the_tokenizer_makes() -> None:
+    parts = [Placed(utterance(0, "abc.")), Placed(utterance(0, "de.")), Placed(utterance(1, "ea."))]
+    assert join(parts, SILENCE).ids.tolist() == encode("[S1] abc. de. [S2] ea.")
+
+
+def test_pauses_are_written_where_they_are() -> None:
+    parts = [
+        Placed(utterance(0, "a."), 5, True),
+        Placed(utterance(0, "b."), 6, True),
+        Placed(utterance(1, "c."), 7, True),
+    ]
+    example = join(parts, SILENCE, end_pause=4)
+    assert decode(example.ids.tolist()) == "[S1] ... a. ... b. [S2] ... c. ..."
+    quiet = (example.codes == SILENCE[0]).all(1)
+    assert quiet[:5].all()
+    assert set(example.ids[example.char[:5].astype(int)]) == {ord(".")}
+    assert set(example.char[-4:]) == {len(example.ids) - 2}
+
+
+def test_a_gap_between_turns_points_at_the_space_and_is_the_first_speakers() -> None:
+    first, second = utterance(0, "ab."), utterance(1, "cd.")
+    example = join([Placed(first), Placed(second, gap=4)], SILENCE)
+    gap = slice(first.frames, first.frames + 4)
+    assert (example.codes[gap] == SILENCE[0]).all()
+    assert set(example.char[gap]) == {len("_ ab.")}
+    assert (example.phone[gap] == -1).all()
+
+
+def test_labels_stay_aligned_through_every_kind_of_join() -> None:
+    examples = mix(utterances(200), SILENCE, MIXING, np.random.default_rng(1))
+    assert all(labels_point_at_what_is_spoken(e) for e in examples)
+    for e in examples:
+        known = e.letters >= 0
+        assert (e.ids[known] - 96 == e.letters[known]).all()
+
+
+def test_every_utterance_is_used_once_and_all_kinds_occur() -> None:
+    items = utterances(200)
+    examples = mix(items, SILENCE, MIXING, np.random.default_rng(1))
+    frames = sum(int((e.phone >= 0).sum()) for e in examples)
+    assert frames == sum(int((u.phone >= 0).sum()) for u in items)
+    assert max(e.frames for e in examples) <= MIXING.most_frames
+    kinds = Counter((int((e.ids == 1).sum()), int((e.ids == 2).sum())) for e in examples)
+    assert {(1, 0), (0, 1), (1, 1)} <= set(kinds)
+    assert any(a + b > 2 for a, b in kinds)
+
+
+def test_codes_and_targets_are_the_grid_of_inference() -> None:
+    example = join([Placed(utterance(0, "abc."))], SILENCE)
+    batch = collate([example], SPECIALS)
+    T, K = example.codes.shape
+    wide = torch.zeros(9, T, dtype=torch.long)
+    wide[:K] = torch.from_numpy(example.codes.T)
+    grid = delay_prefix(wide, DELAYS, SPECIALS.bos)[:K].T  # [rows, K]
+    rows = batch.codes.shape[1]
+    for k, delay in enumerate(DELAYS[:K]):
+        last = 1 + delay + T  # the row of eos
+        assert batch.codes[0, :last, k].tolist() == grid[: min(last, rows), k].tolist()
+        assert batch.codes[0, last:, k].tolist() == ([SPECIALS.eos] + [SPECIALS.pad] * 20)[: max(0, rows - last)]
+        assert batch.targets[0, delay : delay + T, k].tolist() == grid[1 + delay : last, k].tolist()
+    assert batch.targets[0, T, 0] == SPECIALS.eos
+    assert int((batch.targets != IGNORE).sum()) == T * K + 1
+
+
+def test_a_row_is_labelled_with_the_frame_it_is_to_say() -> None:
+    batch = collate([join([Placed(utterance(0, "ab."))], SILENCE)], SPECIALS)
+    row = HEAD + FRAMES_A_LETTER  # the first of "b"
+    assert batch.phones[0, row] == 2
+    assert batch.targets[0, row, 0] == 2
+    assert batch.ids[0, int(batch.char[0, row])] == ord("b")
+
+
+def test_batches_stay_within_their_rows_and_hold_every_example() -> None:
+    examples = mix(utterances(100), SILENCE, MIXING, np.random.default_rng(1))
+    groups = group(examples, MIXING.batch_rows)
+    assert sum(map(len, groups)) == len(examples)
+    for members in groups:
+        B, T, _ = collate(members, SPECIALS).codes.shape
+        assert B == 1 or MIXING.batch_rows >= B * T
+
+
+def test_a_stream_that_is_taken_up_goes_on_as_the_first_would_have() -> None:
+    stream = Stream(utterances(), SILENCE, MIXING, seed=5)
+    whole = list(islice(stream.batches(), 12))
+    place = whole[4][0]
+    again = list(islice(Stream(utterances(), SILENCE, MIXING, seed=5).batches(*place), 7))
+    for (_, ours), (_, theirs) in zip(whole[5:], again, strict=True):
+        assert all((a.ids == b.ids).all() and (a.codes == b.codes).all() for a, b in zip(ours, theirs, strict=True))
+
+
+def test_no_held_out_text_is_trained_on() -> None:
+    items = utterances(2000)
+    held_out = {u.text for u in items if u.held_out}
+    assert 0 < len(held_out) < 60
+    assert not held_out & {u.text for u in Stream(items, SILENCE, MIXING, 0).utterances}
+    assert validation(items, SILENCE, MIXING)
+
+
+def test_corruption_spoils_what_is_read_and_never_what_is_to_be_said() -> None:
+    batch = collate([join([Placed(utterance(0, "abc de abc."))], SILENCE) for _ in range(20)], SPECIALS)
+    spoilt = corrupt(batch, Corruption(), SPECIALS, np.random.default_rng(0))
+    assert torch.equal(spoilt.targets, batch.targets)
+    assert (spoilt.codes[:, 0] == SPECIALS.bos).all()
+    first, others = ((spoilt.codes[..., k] == DROPPED).float().mean() for k in (0, 1))
+    assert 0 < first < others
+    replaced = (spoilt.codes != batch.codes) & (spoilt.codes != DROPPED)
+    assert replaced.any()
+    assert (batch.codes[replaced] < SPECIALS.eos).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dropped_text_leaves_nothing_to_guide(seed: int) -> None:
+    batch = collate([join([Placed(utterance(0, "abc."))], SILENCE) for _ in range(8)], SPECIALS)
+    spoilt = corrupt(batch, Corruption(drop_text=0.5), SPECIALS, np.random.default_rng(seed))
+    dropped = ~spoilt.ids.any(1)
+    assert dropped.any()
+    assert not dropped.all()
+    assert not spoilt.guided[dropped].any()
+    assert (spoilt.phones[dropped] == IGNORE).all()
+    assert spoilt.mask[dropped].sum(1).tolist() == [1] * int(dropped.sum())
+
+
+def test_what_is_on_disk_comes_back(tmp_path: Path) -> None:
+    items = utterances(20)
+    write_run(tmp_path, items)
+    found = load_utterances(tmp_path / "codes")
+    assert sorted((u.speaker, u.text, u.char.tolist(), u.letters.tolist()) for u in found) == sorted(
+        (u.speaker, u.text, u.char.tolist(), u.letters.tolist()) for u in items
+    )
+    assert Labels.load(tmp_path / "codes").silence == SILENCE

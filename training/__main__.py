@@ -1,0 +1,114 @@
+"""python -m training STEP: see training/README.md."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+RUN = Path("runs/voice")
+SENTENCES = 40000
+PRONUNCIATIONS = 60000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Make the built-in checkpoint.")
+    parser.add_argument("--run", type=Path, default=RUN, help="folder of everything made (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    steps = parser.add_subparsers(dest="step", required=True)
+    steps.add_parser("sentences", help="draw the sentences")
+    corpus = steps.add_parser("corpus", help="let a teacher read them")
+    corpus.add_argument("voice", choices=("S1", "S2"))
+    corpus.add_argument("--hours", type=float, default=8.0)
+    steps.add_parser("encode", help="turn what they read into codes")
+    vocoder = steps.add_parser("vocoder", help="train what turns codes into sound")
+    _training_options(vocoder, minutes=60)
+    vocoder.add_argument("--judged-from", type=float, default=25, help="minutes before the discriminators join")
+    _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), minutes=15)
+    steps.add_parser("pronunciations", help="write down how words are read")
+    pretrain = steps.add_parser("pretrain", help="teach the text encoder to read")
+    pretrain.add_argument("--minutes", type=float, default=6)
+    language = steps.add_parser("language", help="train the language model")
+    language.add_argument("--minutes", type=float, default=100, help="of training in all (default: %(default)s)")
+    language.add_argument("--threads", type=int, default=2)
+    language.add_argument("--cooldown-from", type=Path, help="end the run from this checkpoint within --minutes")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    globals()[f"_{options.step}"](options)
+
+
+def _training_options(step: argparse.ArgumentParser, minutes: float) -> None:
+    step.add_argument("--minutes", type=float, default=minutes, help="of training in all (default: %(default)s)")
+    step.add_argument("--shards", type=int, default=60, help="of each voice to train on (default: %(default)s)")
+    step.add_argument("--threads", type=int, default=1)
+
+
+def _sentences(options: argparse.Namespace) -> None:
+    from training.sentences import write_sentences
+
+    write_sentences(options.run / "sentences.json", SENTENCES, options.seed)
+
+
+def _corpus(options: argparse.Namespace) -> None:
+    from training.corpus import generate
+    from training.teachers import VOICES
+
+    sentences = json.loads((options.run / "sentences.json").read_text())
+    half = len(sentences) * 3 // 5  # [S1] is cheap to read and gets more
+    part = sentences[:half] if options.voice == "S1" else sentences[half:]
+    generate(options.run / "corpus", options.voice, VOICES[options.voice], part, options.hours)
+
+
+def _encode(options: argparse.Namespace) -> None:
+    from training.coding import encode_corpus
+
+    encode_corpus(options.run, options.seed)
+
+
+def _vocoder(options: argparse.Namespace) -> None:
+    import torch
+
+    from training.codec.train_vocoder import VocoderRecipe, train
+
+    torch.set_num_threads(options.threads)
+    recipe = VocoderRecipe(seed=options.seed)
+    train(options.run, options.minutes, options.judged_from, options.shards, recipe)
+
+
+def _encoder(options: argparse.Namespace) -> None:
+    import torch
+
+    from training.codec.train_encoder import train
+
+    torch.set_num_threads(options.threads)
+    train(options.run, options.minutes, options.shards, options.seed)
+
+
+def _pronunciations(options: argparse.Namespace) -> None:
+    from training.pronunciations import write_pronunciations
+
+    write_pronunciations(options.run, PRONUNCIATIONS, options.seed + 100)
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from training.language.pretrain import pretrain
+    from training.language.recipe import Recipe
+
+    pretrain(options.run, Recipe(seed=options.seed), options.minutes)
+
+
+def _language(options: argparse.Namespace) -> None:
+    from training.language.recipe import Recipe
+    from training.language.train import train
+
+    train(
+        options.run,
+        Recipe(seed=options.seed),
+        minutes=options.minutes,
+        threads=options.threads,
+        cooldown_from=options.cooldown_from,
+        encoder_from=options.run / "language" / "encoder.ckpt",
+    )
+
+
+if __name__ == "__main__":
+    main()

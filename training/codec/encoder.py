@@ -1,0 +1,52 @@
+"""Waveform → codes while it is being trained: DAC's encoder, taught to find the codes that are already fixed.
+
+DAC looks a code up by the cosine between a projection of what is left to say and the rows of a table. The tables are
+the vocoder's and stay as they are; the network learns to point at the right row. It is trained with the right codes
+taken away at each book (teacher forcing), as if the ones before had been found.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import DacConfig
+from transformers.models.dac.modeling_dac import DacEncoder
+
+from training.codec.codebooks import BOOKS
+from training.codec.vocoder import CODE_WIDTH, Vocoder
+
+SHARPNESS = 16.0  # of the softmax over cosines; only the training needs it
+
+
+class Listener(nn.Module):
+    """audio [B, frames * 512] and the right codes [B, BOOKS, frames] → logits, one [B, frames, BOOK_SIZE] per book."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        super().__init__()
+        self.encoder = DacEncoder(DacConfig(**vocoder.config))
+        self.in_proj = nn.ModuleList(nn.Linear(vocoder.latent_width, CODE_WIDTH) for _ in range(BOOKS))
+        self._vocoder = [vocoder.requires_grad_(False)]  # in a list: not a part of what is trained
+
+    def forward(self, audio: Tensor, codes: Tensor) -> list[Tensor]:
+        rest = self.encoder(audio[:, None]).transpose(1, 2)
+        logits = []
+        for book in range(BOOKS):
+            table, out = self._vocoder[0].tables[book], self._vocoder[0].projections[book]
+            pointed = functional.normalize(self.in_proj[book](rest), dim=-1)
+            logits.append(SHARPNESS * pointed @ functional.normalize(table, dim=-1).T)
+            rest = rest - out(functional.embedding(codes[:, book], table))
+        return logits
+
+    def tensors(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """What the export writes: the encoder's tensors and each book's projection."""
+        return self.encoder.state_dict(), [dict(layer.named_parameters()) for layer in self.in_proj]
+
+
+def listening_loss(logits: list[Tensor], codes: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean cross-entropy, and the share of right codes of each book [BOOKS]."""
+    pairs = list(zip(logits, codes.unbind(1), strict=True))
+    losses = torch.stack([functional.cross_entropy(x.flatten(0, 1), y.flatten()) for x, y in pairs])
+    with torch.no_grad():
+        right = torch.stack([(x.argmax(-1) == y).float().mean() for x, y in pairs])
+    return losses.mean(), right

@@ -1,0 +1,77 @@
+"""Codes → waveform while it is being trained: DAC's decoder behind one small table per book. Knows no losses.
+
+The tables become the `codebook` and `out_proj` tensors of the published format, so nothing is lost at export.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import DacConfig
+from transformers.models.dac.modeling_dac import DacDecoder
+
+from training.codec.codebooks import BOOK_SIZE, BOOKS, Codebooks
+
+CODE_WIDTH = 32
+RATIOS = (8, 4, 4, 4)  # ten frames of look-ahead, half the work of 8·8·4·2
+HIDDEN = 256
+LATENT = 256
+
+
+def dac_config() -> dict[str, Any]:
+    """config.json of the codec, in transformers' names; the encoder mirrors the decoder."""
+    return {
+        "sampling_rate": 44100,
+        "encoder_hidden_size": LATENT // 2 ** len(RATIOS),
+        "decoder_hidden_size": HIDDEN,
+        "downsampling_ratios": list(reversed(RATIOS)),
+        "upsampling_ratios": list(RATIOS),
+        "n_codebooks": 9,
+        "codebook_size": BOOK_SIZE,
+        "codebook_dim": CODE_WIDTH,
+        "quantizer_dropout": 0.0,
+    }
+
+
+class Vocoder(nn.Module):
+    """codes int64 [B, BOOKS, frames] → audio float32 [B, frames * 512]"""
+
+    def __init__(self, books: Codebooks | None = None) -> None:
+        super().__init__()
+        self.config, self.latent_width = dac_config(), LATENT
+        self.tables = nn.Parameter(torch.randn(BOOKS, BOOK_SIZE, CODE_WIDTH) * 0.5)
+        self.projections = nn.ModuleList(nn.Linear(CODE_WIDTH, LATENT) for _ in range(BOOKS))
+        self.decoder = DacDecoder(DacConfig(**self.config))
+        if books is not None:
+            self._start_from(books)
+
+    def latent(self, codes: Tensor) -> Tensor:
+        """[B, LATENT, frames]: the sum over books."""
+        parts = [
+            project(functional.embedding(codes[:, i], self.tables[i])) for i, project in enumerate(self.projections)
+        ]
+        return torch.stack(parts).sum(0).transpose(1, 2)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.decoder(self.latent(codes)).squeeze(1)
+
+    @torch.no_grad()
+    def _start_from(self, books: Codebooks) -> None:
+        """Codes that mean similar things start with similar rows: pitch and level on curves, spectra as they are."""
+        scale = float(np.abs(books.envelopes[0]).mean())
+        count, width = books.envelopes.shape[0], books.envelopes.shape[2]
+        self.tables[2 : 2 + count, :, width:] = 0
+        self.tables[2 : 2 + count, :, :width] = torch.from_numpy(books.envelopes) / scale
+        self.tables[1] = _pitch_rows()
+
+
+def _pitch_rows() -> Tensor:
+    """[BOOK_SIZE, CODE_WIDTH]: waves over the pitch scale, a mark for "no pitch", and the level."""
+    code = torch.arange(BOOK_SIZE)
+    pitch, level = code // 8, code % 8
+    voiced = (pitch > 0).float()[:, None]
+    angles = (pitch / 64)[:, None] * torch.pi * torch.arange(1, CODE_WIDTH - 7)
+    steps = (level[:, None] / 7 - torch.linspace(0, 1, 6)).tanh()
+    return torch.cat([voiced * torch.cos(angles), 1 - voiced, voiced, steps], dim=1)[:, :CODE_WIDTH]

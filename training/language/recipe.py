@@ -1,0 +1,167 @@
+"""Every number of the language model's training, in one place. Knows no tensors.
+
+The sizes fit two CPU cores for some hours; the rates are those of a study at a third of the size.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.dia.config import DiaConfig
+
+CHANNELS = 9  # codebooks of Dia, idle ones included
+DELAYS = (0, 8, 9, 10, 11, 12, 13, 14, 15)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The network. Field names are those of models.dia.config, but heads of the encoder all have keys of their own."""
+
+    encoder_layers: int = 5
+    encoder_width: int = 256
+    encoder_ffn: int = 768
+    encoder_heads: int = 4
+    encoder_head_dim: int = 64
+    text_positions: int = 1024
+    decoder_layers: int = 5
+    decoder_width: int = 320
+    decoder_ffn: int = 960
+    decoder_heads: int = 5
+    decoder_kv_heads: int = 1
+    decoder_head_dim: int = 64
+    cross_heads: int = 5
+    cross_head_dim: int = 64
+    rows: int = 2048
+    codes: int = 512  # ids of a codebook; eos, pad and bos follow, and one that nothing uses
+    codebooks: int = 5  # active: the first of the nine
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How utterances become examples. Shares are of examples; lengths are frames."""
+
+    one: float = 0.5
+    same_speaker: float = 0.2  # the rest are dialogues
+    most_joined: int = 3  # utterances of one speaker in one turn
+    most_turns: int = 6
+    usual_frames: int = 900
+    most_frames: int = 1500
+    most_frames_share: float = 0.15
+    turn_gap: tuple[int, int] = (4, 25)
+    join_gap: tuple[int, int] = (2, 12)
+    pause_share: float = 0.06  # of joins, beginnings and ends: " ... " in the text, silence in the sound
+    pause_gap: tuple[int, int] = (30, 55)
+    utterances_per_chunk: int = 512  # sorted by length together
+    most_repeats: int = 3  # of an utterance in an epoch, for the voice that has less of them
+    batch_rows: int = 2000  # padding included
+    batches_per_step: int = 2  # whose gradients are averaged: as many threads can work
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What is done to inputs so that the decoder trusts the text and survives its own slips."""
+
+    drop_text: float = 0.12  # share of examples without a text, for guidance
+    severity: float = 0.4  # each example draws its own between 0 and this
+    drop_row: float = 0.6  # times severity: a row's embedding is zero
+    drop_detail: float = 0.6  # times severity: that of all codebooks but the first
+    replace_row: float = 0.5  # times severity: a row's codes are those of another row
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the losses. Codebook 0 decides what is said and when."""
+
+    first_codebook: float = 1.0
+    other_codebook: float = 0.3
+    guide: float = 0.3
+    phone: float = 0.3
+    letter: float = 0.3
+    guide_layers: tuple[int, ...] = (0, 1, 2)
+    guide_heads: int = 2
+    guide_width: float = 1.5  # characters to either side
+    phone_layer: int = 2  # the hidden state after this decoder layer
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    muon_rate: float = 5e-3  # times 0.2 * sqrt(longer side), which makes it comparable to an AdamW rate
+    muon_momentum: float = 0.95
+    muon_decay: float = 0.01
+    newton_schulz_steps: int = 5
+    adam_rate: float = 2e-3
+    adam_betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = 1.0  # norm of all that AdamW moves
+    warmup_steps: int = 100
+    decay_share: float = 0.35  # of the budget, at its end, over which rates fall to zero
+    average: float = 0.995  # of the weights, a step; the average is what is exported
+
+
+@dataclass(frozen=True)
+class Recipe:
+    size: Size = field(default_factory=Size)
+    mixing: Mixing = field(default_factory=Mixing)
+    corruption: Corruption = field(default_factory=Corruption)
+    weights: Weights = field(default_factory=Weights)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    seed: int = 1
+    bfloat16: bool = True
+    validate_every: int = 500  # steps
+    report_every: int = 25  # steps
+    save_minutes: float = 5.0
+
+    def config(self) -> DiaConfig:
+        return DiaConfig.from_dict(hub_config(self.size), "recipe")
+
+
+def hub_config(size: Size) -> dict[str, Any]:
+    """The config.json that DiaForConditionalGeneration and models.dia read."""
+    special = {"eos_token_id": size.codes, "pad_token_id": size.codes + 1, "bos_token_id": size.codes + 2}
+    return {
+        "architectures": ["DiaForConditionalGeneration"],
+        "model_type": "dia",
+        "is_encoder_decoder": True,
+        **special,
+        "delay_pattern": list(DELAYS),
+        "encoder_config": _encoder_config(size),
+        "decoder_config": {**_decoder_config(size), **special},
+        "norm_eps": 1e-5,
+        "torch_dtype": "float32",
+    }
+
+
+_COMMON: dict[str, Any] = {"hidden_act": "silu", "norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": None}
+
+
+def _encoder_config(size: Size) -> dict[str, Any]:
+    return {
+        **_COMMON,
+        "model_type": "dia_encoder",
+        "hidden_size": size.encoder_width,
+        "intermediate_size": size.encoder_ffn,
+        "num_hidden_layers": size.encoder_layers,
+        "num_attention_heads": size.encoder_heads,
+        "num_key_value_heads": size.encoder_heads,
+        "head_dim": size.encoder_head_dim,
+        "max_position_embeddings": size.text_positions,
+        "vocab_size": 256,
+    }
+
+
+def _decoder_config(size: Size) -> dict[str, Any]:
+    return {
+        **_COMMON,
+        "model_type": "dia_decoder",
+        "hidden_size": size.decoder_width,
+        "intermediate_size": size.decoder_ffn,
+        "num_hidden_layers": size.decoder_layers,
+        "num_attention_heads": size.decoder_heads,
+        "num_key_value_heads": size.decoder_kv_heads,
+        "head_dim": size.decoder_head_dim,
+        "cross_hidden_size": size.encoder_width,
+        "cross_num_attention_heads": size.cross_heads,
+        "cross_num_key_value_heads": size.cross_heads,
+        "cross_head_dim": size.cross_head_dim,
+        "max_position_embeddings": size.rows,
+        "num_channels": CHANNELS,
+        "vocab_size": size.codes + 4,
+    }
