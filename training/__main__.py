@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 RUN = Path("runs/voice")
+BUILTIN = Path("weights/dia-builtin")
 SENTENCES = 40000
 PRONUNCIATIONS = 60000
 
@@ -21,9 +22,9 @@ def main() -> None:
     corpus.add_argument("--hours", type=float, default=8.0)
     steps.add_parser("encode", help="turn what they read into codes")
     vocoder = steps.add_parser("vocoder", help="train what turns codes into sound")
-    _training_options(vocoder, minutes=60)
-    vocoder.add_argument("--judged-from", type=float, default=25, help="minutes before the discriminators join")
-    _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), minutes=15)
+    _training_options(vocoder, steps=2500)
+    vocoder.add_argument("--judged-from", type=int, default=1400, help="steps before the discriminators join")
+    _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), steps=800)
     steps.add_parser("pronunciations", help="write down how words are read")
     pretrain = steps.add_parser("pretrain", help="teach the text encoder to read")
     pretrain.add_argument("--minutes", type=float, default=6)
@@ -31,13 +32,16 @@ def main() -> None:
     language.add_argument("--minutes", type=float, default=100, help="of training in all (default: %(default)s)")
     language.add_argument("--threads", type=int, default=2)
     language.add_argument("--cooldown-from", type=Path, help="end the run from this checkpoint within --minutes")
+    export = steps.add_parser("export", help="write the checkpoint in the published formats")
+    export.add_argument("--to", type=Path, default=BUILTIN, help="default: %(default)s")
+    export.add_argument("--scales", type=float, nargs="+", help="of the logits of each codebook")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     globals()[f"_{options.step}"](options)
 
 
-def _training_options(step: argparse.ArgumentParser, minutes: float) -> None:
-    step.add_argument("--minutes", type=float, default=minutes, help="of training in all (default: %(default)s)")
+def _training_options(step: argparse.ArgumentParser, steps: int) -> None:
+    step.add_argument("--steps", type=int, default=steps, help="of training in all (default: %(default)s)")
     step.add_argument("--shards", type=int, default=60, help="of each voice to train on (default: %(default)s)")
     step.add_argument("--threads", type=int, default=1)
 
@@ -71,7 +75,7 @@ def _vocoder(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(options.threads)
     recipe = VocoderRecipe(seed=options.seed)
-    train(options.run, options.minutes, options.judged_from, options.shards, recipe)
+    train(options.run, options.steps, options.judged_from, options.shards, recipe)
 
 
 def _encoder(options: argparse.Namespace) -> None:
@@ -80,7 +84,7 @@ def _encoder(options: argparse.Namespace) -> None:
     from training.codec.train_encoder import train
 
     torch.set_num_threads(options.threads)
-    train(options.run, options.minutes, options.shards, options.seed)
+    train(options.run, options.steps, options.shards, options.seed)
 
 
 def _pronunciations(options: argparse.Namespace) -> None:
@@ -108,6 +112,12 @@ def _language(options: argparse.Namespace) -> None:
         cooldown_from=options.cooldown_from,
         encoder_from=options.run / "language" / "encoder.ckpt",
     )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from training.export import SCALES, export
+
+    export(options.run, options.to, options.scales or SCALES)
 
 
 if __name__ == "__main__":

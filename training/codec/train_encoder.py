@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.codec.encoder import Listener, listening_loss
-from training.codec.train_vocoder import Crops, pace_at
+from training.codec.train_vocoder import REPORT, Crops, pace_at
 from training.codec.vocoder import Vocoder
 
 BATCH, FRAMES, RATE, WARM_UP = 8, 64, 1e-3, 50
@@ -26,6 +26,7 @@ def load_vocoder(run: Path) -> Vocoder:
 
 
 def load_listener(run: Path) -> Listener:
+    """The trained encoder."""
     listener = Listener(load_vocoder(run))
     listener.load_state_dict(torch.load(run / "encoder" / "encoder.pt", weights_only=True)["listener"])
     return listener.eval()
@@ -69,20 +70,20 @@ class Trainer:
         self.step, self.minutes = state["step"], state["minutes"]
 
 
-def train(run: Path, minutes: float, shards: int, seed: int) -> None:
-    """Until `minutes` of training in all. Saves every two minutes."""
+def train(run: Path, steps: int, shards: int, seed: int) -> None:
+    """Until `steps` in all. Saves every two minutes."""
     folder = run / "encoder"
     folder.mkdir(exist_ok=True)
     trainer = Trainer(folder, load_vocoder(run), seed)
     crops = Crops(run, FRAMES, shards)
     recent: list[list[float]] = []
     saved = time.monotonic()
-    while trainer.minutes < minutes:
+    while trainer.step < steps:
         began = time.monotonic()
         codes, audio = _heard(crops, np.random.default_rng([seed, trainer.step]))
-        recent.append(trainer.learn(codes, audio, pace_at(trainer.minutes / minutes)))
+        recent.append(trainer.learn(codes, audio, pace_at(trainer.step / steps)))
         trainer.minutes += (time.monotonic() - began) / 60
-        if trainer.step % 50 == 0:
+        if trainer.step % REPORT == 0:
             _report(folder, trainer.step, trainer.minutes, np.mean(recent, axis=0))
             recent.clear()
         if time.monotonic() - saved > 120:

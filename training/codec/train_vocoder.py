@@ -16,6 +16,7 @@ from training.codec.vocoder import Vocoder
 from training.corpus import load_shard
 from training.frames import FRAME
 
+REPORT = 50  # steps
 log = logging.getLogger("training")
 
 
@@ -95,6 +96,8 @@ class Trainer:
         recipe = self.recipe
         for group in self._own.param_groups:
             group["lr"] = recipe.rate * pace * min(1.0, (self.step + 1) / recipe.warm_up)
+        if judged:
+            self._settle()
         cut = slice(recipe.edge * FRAME, -recipe.edge * FRAME)
         made, real = self.vocoder(codes)[:, cut], audio[:, cut]
         spectral = spectral_loss(made, real)
@@ -109,11 +112,21 @@ class Trainer:
             self.judged += 1
         self._own.zero_grad()
         total.backward()
+        if judged:
+            for parameter in self.vocoder.meaning():
+                parameter.grad = None
         torch.nn.utils.clip_grad_norm_(self.vocoder.parameters(), 3.0)
         self._own.step()
         self.step += 1
         self._follow()
         return losses
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Before the first judged step: from here on what a code means stays, so that the encoder can be taught it."""
+        if self.judged == 0:
+            for ours, theirs in zip(self.vocoder.meaning(), self.average.meaning(), strict=True):
+                ours.copy_(theirs)
 
     def _judge(self, made: Tensor, real: Tensor) -> float:
         loss = self.judges.own_loss(made, real)
@@ -148,23 +161,23 @@ class Trainer:
 _PARTS = ("vocoder", "average", "judges", "_own", "_theirs")
 
 
-def train(run: Path, minutes: float, judged_from: float, shards: int, recipe: VocoderRecipe) -> None:
-    """Until `minutes` of training in all; discriminators join after `judged_from` minutes. Saves every two minutes."""
+def train(run: Path, steps: int, judged_from: int, shards: int, recipe: VocoderRecipe) -> None:
+    """Until `steps` in all; discriminators join after `judged_from` steps. Saves every two minutes."""
     folder = run / "vocoder"
     folder.mkdir(exist_ok=True)
     crops = Crops(run, recipe.frames, shards)
     trainer = Trainer(folder, Codebooks.load(run / "codebooks.npz"), recipe)
     recent: list[dict[str, float]] = []
     saved = time.monotonic()
-    while trainer.minutes < minutes:
+    while trainer.step < steps:
         began = time.monotonic()
         random = np.random.default_rng([recipe.seed, trainer.step])
         codes, audio = crops.draw(recipe.batch, random)
-        judged = trainer.minutes >= judged_from
-        recent.append(trainer.learn(codes, audio, judged, pace_at(trainer.minutes / minutes)))
+        judged = trainer.step >= judged_from
+        recent.append(trainer.learn(codes, audio, judged, pace_at(trainer.step / steps)))
         trainer.minutes += (time.monotonic() - began) / 60
-        if trainer.step % 50 == 0:
-            _report(folder, trainer, recent[-50:])
+        if trainer.step % REPORT == 0:
+            _report(folder, trainer, recent)
             recent.clear()
         if time.monotonic() - saved > 120:
             trainer.save()
@@ -173,7 +186,7 @@ def train(run: Path, minutes: float, judged_from: float, shards: int, recipe: Vo
 
 
 def pace_at(done: float) -> float:
-    """The share of the learning rate: all of it, and over the last 40 % of the time down to a twentieth."""
+    """The share of the learning rate: all of it, and over the last 40 % of the steps down to a twentieth."""
     return min(1.0, max(0.05, (1 - done) / 0.4))
 
 

@@ -54,6 +54,10 @@ class Vocoder(nn.Module):
         ]
         return torch.stack(parts).sum(0).transpose(1, 2)
 
+    def meaning(self) -> list[nn.Parameter]:
+        """The parameters that say what a code stands for; the rest says how that sounds."""
+        return [self.tables, *self.projections.parameters()]
+
     def forward(self, codes: Tensor) -> Tensor:
         return self.decoder(self.latent(codes)).squeeze(1)
 

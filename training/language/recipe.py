@@ -30,7 +30,7 @@ class Size:
     decoder_head_dim: int = 64
     cross_heads: int = 5
     cross_head_dim: int = 64
-    rows: int = 2048
+    rows: int = 1536
     codes: int = 512  # ids of a codebook; eos, pad and bos follow, and one that nothing uses
     codebooks: int = 5  # active: the first of the nine
 

@@ -1,0 +1,120 @@
+"""A quick look at a language model while it trains: does it say the right phones? No codec, no recogniser.
+
+Book 0 of the codes names the voice and the phone of every frame, so what was said can be read off it and compared with
+what espeak-ng says should have been.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.decoding.cache import KeyValuePool
+from models.decoding.runtime import Runtime
+from models.decoding.sequence import CodeSequence
+from models.dia.generate import DiaDecoder
+from models.dia.layers import Packs
+from models.dia.model import DiaNetwork
+from models.dia.tokenizer import encode
+from models.dia.verbalise import verbalise
+from models.request import SamplingParams
+from training.codec.codebooks import NAMES, PARTS, Codebooks
+from training.phones import PAUSES, phones_of
+
+SLOTS = 8
+MOST_FRAMES = 1000
+_TURN = re.compile(r"\[S([12])\]([^\[]*)")
+
+Said = list[tuple[int, str]]  # voice and phone
+
+
+@dataclass(frozen=True)
+class Score:
+    """phone_errors: of the phones that should have been said. ended: share that stopped by itself."""
+
+    phone_errors: float
+    ended: float
+    frames: int
+
+
+def check(run: Path, model: Path, scripts: Sequence[str], sampling: SamplingParams) -> Score:
+    """Speak the scripts in codes and compare phones, the voice included."""
+    books = Codebooks.load(run / "codebooks.npz")
+    sequences = speak(model, scripts, sampling)
+    wrong = total = 0
+    for script, sequence in zip(scripts, sequences, strict=True):
+        expected = _expected(script, books)
+        wrong += distance(expected, said(sequence.codes(0, sequence.frames)[0], books))
+        total += len(expected)
+    ended = sum(s.ended_by_itself for s in sequences) / len(sequences)
+    return Score(round(wrong / total, 4), round(ended, 3), sum(s.frames for s in sequences))
+
+
+def speak(model: Path, scripts: Sequence[str], sampling: SamplingParams) -> list[CodeSequence]:
+    """One finished sequence for each script, SLOTS at a time."""
+    network = DiaNetwork.load(
+        model, dtype=torch.float32, device=torch.device("cpu"), packs=Packs.of(Runtime.from_environ({}))
+    )
+    decoder = DiaDecoder(network, KeyValuePool(network.cache_shape, SLOTS, torch.device("cpu")))
+    config = network.config
+    nothing = np.zeros((config.decoder.codebooks, 0), np.int64)
+    sequences = [
+        CodeSequence(tuple(encode(verbalise(script))), nothing, sampling.with_seed(i), MOST_FRAMES, config.delays)
+        for i, script in enumerate(scripts)
+    ]
+    waiting = list(sequences)
+    running: list[CodeSequence] = []
+    while waiting or running:
+        while waiting and decoder.free_slots:
+            running.append(waiting.pop(0))
+            decoder.admit(running[-1])
+        decoder.step()
+        for sequence in [s for s in running if s.done]:
+            decoder.release(sequence)
+            running.remove(sequence)
+    return sequences
+
+
+def said(units: npt.NDArray[np.int64], books: Codebooks) -> Said:
+    """The voices and phones of a row of units [frames]; pauses left out."""
+    found: Said = []
+    before = -1
+    for unit in units.tolist():
+        phone, part = divmod(unit, PARTS)
+        if before < 0 or phone != before // PARTS or part < before % PARTS:
+            voice, name = divmod(phone, NAMES)
+            if voice < len(books.names) and name < len(books.names[voice]) and books.names[voice][name] not in PAUSES:
+                found.append((voice, books.names[voice][name]))
+        before = unit
+    return found
+
+
+def _expected(script: str, books: Codebooks) -> Said:
+    found: Said = []
+    for speaker, text in _TURN.findall(verbalise(script)):
+        voice = int(speaker) - 1
+        for phone in (phone for sentence in phones_of(text) for phone in sentence if not phone.pause):
+            index = (books.unit(voice, phone.name) // PARTS) % NAMES
+            found.append((voice, books.names[voice][index]))
+    return found
+
+
+def distance(a: Said, b: Said) -> int:
+    """Insertions, deletions and substitutions between two rows."""
+    row = np.arange(len(b) + 1)
+    for i, x in enumerate(a, 1):
+        costs = np.array([x != y for y in b], np.int64)
+        step = np.minimum(row[1:] + 1, row[:-1] + costs)
+        # Insertions run along the row: the least of (value - place) so far, plus the place.
+        places = np.arange(len(b) + 1)
+        row = np.minimum.accumulate(np.concatenate([[i], step]) - places) + places
+    return int(row[-1])
+
+
+def report(score: Score) -> str:
+    return json.dumps(asdict(score))
