@@ -7,13 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_language_fixtures import FRAMES_A_LETTER, HEAD, MIXING, SILENCE, SIZE, utterance, utterances, write_run
+from training_language_fixtures import (
+    BORROWED,
+    FRAMES_A_LETTER,
+    HEAD,
+    MIXING,
+    SILENCE,
+    SIZE,
+    utterance,
+    utterances,
+    write_run,
+)
 
 from models.decoding.delay import delay_prefix
 from models.dia.tokenizer import decode, encode
 from training.language.batches import DROPPED, IGNORE, Specials, Stream, collate, corrupt, group, mix, validation
 from training.language.recipe import DELAYS, Corruption
-from training.language.utterances import Example, Labels, Placed, join, load_utterances
+from training.language.utterances import Example, Labels, Placed, borrow, join, load_utterances
 
 SPECIALS = Specials(SIZE.codes, SIZE.codes + 1, SIZE.codes + 2)
 
@@ -156,3 +166,34 @@ def test_what_is_on_disk_comes_back(tmp_path: Path) -> None:
         (u.speaker, u.text, u.char.tolist(), u.letters.tolist()) for u in items
     )
     assert Labels.load(tmp_path / "codes").silence == SILENCE
+
+
+def test_a_reading_can_be_lent_to_the_other_voice() -> None:
+    own, other = utterance(1, "abc de."), utterance(0, "abc de.")
+    (lent,) = borrow([other, own], 1, BORROWED[1])
+    assert lent.speaker == 1 and lent.text == own.text
+    spoken = other.codes[:, 0] < SILENCE[0][0]
+    np.testing.assert_array_equal(lent.codes[spoken, 0], other.codes[spoken, 0] + 5)
+    assert (lent.codes[:, 1:] < 0).all(), "how the other voice would sound is not known"
+
+
+def test_what_is_not_known_of_a_lent_reading_is_neither_read_nor_learned() -> None:
+    (lent,) = borrow([utterance(0, "abc de.")], 1, BORROWED[1])
+    batch = collate([join([Placed(lent)], SILENCE)], SPECIALS)
+    assert (batch.targets[..., 1:] == IGNORE).all()
+    assert batch.frames == lent.frames + 1
+    codes = batch.codes[0]
+    assert ((codes[:, 1:] == DROPPED) | (codes[:, 1:] >= SIZE.codes)).all()
+
+
+def test_a_unit_without_a_counterpart_is_not_lent() -> None:
+    assert borrow([utterance(0, "abc.")], 1, [-1] * SIZE.codes) == []
+
+
+def test_the_voice_with_fewer_readings_gets_lent_ones() -> None:
+    items = [u for u in utterances() if u.speaker == 0 or u.text < b"b"]
+    stream = Stream(items, SILENCE, MIXING, 0, BORROWED)
+    lent = [u for u in stream.utterances if u.codes.dtype == np.int64]
+    assert lent and {u.speaker for u in lent} == {1}
+    others = len(stream.utterances) - len(lent)
+    assert len(lent) == round(MIXING.borrowed_share * others)

@@ -26,6 +26,8 @@ RECIPE = Recipe(
     validate_every=4,
     report_every=2,
 )
+# The unit of a letter is 5 more for the second speaker; what comes out below 0 or too high has no counterpart.
+BORROWED = (tuple([-1] * 5 + list(range(35))), tuple([*range(5, 38), -1, -1, -1, -1, -1, 39, -1]))
 SILENCE = ((38, 1, 2), (39, 3, 4))
 PHONES = 27
 FRAMES_A_LETTER = 3
@@ -57,5 +59,9 @@ def write_run(run: Path, items: list[Utterance]) -> None:
             arrays = {k: np.concatenate([getattr(u, k) for u in part]) for k in ("codes", "char", "phone", "letters")}
             meta = json.dumps([{"text": u.text.decode(), "frames": u.frames} for u in part])
             np.savez(run / "codes" / name / f"{shard:05d}.npz", meta=meta, **arrays)
-    labels = {"phones": [str(i) for i in range(PHONES)], "silence": {"S1": SILENCE[0], "S2": SILENCE[1]}}
+    labels = {
+        "phones": [str(i) for i in range(PHONES)],
+        "silence": {"S1": SILENCE[0], "S2": SILENCE[1]},
+        "borrowed": {"S1": BORROWED[0], "S2": BORROWED[1]},
+    }
     (run / "codes" / "labels.json").write_text(json.dumps(labels))

@@ -2,7 +2,8 @@
 
 FOLDER/S1/00000.npz holds `codes` uint16 [frames, BOOKS], `char` float32 [frames] (the letter each frame speaks),
 `phone` int16 [frames], `letters` int16 [letters] (the phone read from each letter, or -1) and `meta`, a JSON list of
-text and frames. FOLDER/labels.json names the phones and gives a stretch of silence in codes for each voice.
+text and frames. FOLDER/labels.json names the phones and gives, for each voice, a frame of
+silence in codes and its unit for each unit of the other voice.
 """
 
 import json
@@ -61,7 +62,9 @@ def _labels(out: Path, samples: Sequence[Sequence[Utterance]], books: Codebooks)
     if not path.exists():
         phones = sorted({name for names in books.names for name in names})
         silence = {voice: _silence(samples[i], i, books).tolist() for i, voice in enumerate(VOICES)}
-        path.write_text(json.dumps({"phones": phones, "silence": silence}, ensure_ascii=False))
+        borrowed = {voice: books.counterparts(i, 1 - i) for i, voice in enumerate(VOICES)}
+        labels = {"phones": phones, "silence": silence, "borrowed": borrowed}
+        path.write_text(json.dumps(labels, ensure_ascii=False))
     return {name: i for i, name in enumerate(json.loads(path.read_text())["phones"])}
 
 

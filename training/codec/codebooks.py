@@ -73,6 +73,15 @@ class Codebooks:
         known = next(form for form in forms if form in names)
         return (voice * NAMES + names.index(known)) * PARTS
 
+    def counterparts(self, voice: int, other: int) -> list[int]:
+        """For each unit of `other` the one of `voice` for the same part of the same phone; -1 if it has none."""
+        table = [-1] * BOOK_SIZE
+        for name in self.names[other]:
+            if name in self.names[voice]:
+                theirs, own = self.unit(other, name), self.unit(voice, name)
+                table[theirs : theirs + PARTS] = range(own, own + PARTS)
+        return table
+
     def quantise(self, envelopes: Floats) -> Codes:
         """[frames, CEPSTRA] → [frames, ENVELOPES]"""
         rest, codes = envelopes, []

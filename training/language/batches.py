@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from training.language.recipe import CHANNELS, DELAYS, Corruption, Mixing
-from training.language.utterances import Example, Placed, Utterance, join
+from training.language.utterances import UNKNOWN, Example, Placed, Utterance, borrow, join
 
 IGNORE = -100  # of targets: what is not learned
 DROPPED = -1  # of codes: what the decoder reads as nothing
@@ -53,10 +53,17 @@ class Stream:
     """All utterances but the held-out, endlessly, in batches."""
 
     def __init__(
-        self, utterances: Sequence[Utterance], silence: Sequence[Sequence[int]], mixing: Mixing, seed: int
+        self,
+        utterances: Sequence[Utterance],
+        silence: Sequence[Sequence[int]],
+        mixing: Mixing,
+        seed: int,
+        borrowed: Sequence[Sequence[int]] = (),
     ) -> None:
         usable = [u for u in utterances if not u.held_out and u.frames <= mixing.most_frames]
         self.utterances = balanced(usable, mixing.most_repeats)
+        if borrowed:
+            self.utterances += lend(usable, borrowed, round(mixing.borrowed_share * len(self.utterances)), seed)
         assert self.utterances, "nothing to train on"
         self.silence, self.mixing, self.seed = silence, mixing, seed
 
@@ -92,6 +99,15 @@ def balanced(utterances: Sequence[Utterance], most_repeats: int) -> list[Utteran
         return list(utterances)
     repeats = [min(most_repeats, max(1, round(max(frames) / own))) for own in frames]
     return [u for u in utterances for _ in range(repeats[u.speaker])]
+
+
+def lend(utterances: Sequence[Utterance], borrowed: Sequence[Sequence[int]], count: int, seed: int) -> list[Utterance]:
+    """`count` readings of the voice that has more, lent to the one that has less."""
+    frames = [sum(u.frames for u in utterances if u.speaker == speaker) for speaker in (0, 1)]
+    poorer = int(frames[1] <= frames[0])
+    lent = borrow(utterances, poorer, borrowed[poorer])
+    order = np.random.default_rng((seed, 4)).permutation(len(lent))
+    return [lent[i] for i in order[:count]]
 
 
 def mix(
@@ -218,7 +234,7 @@ def _targets(codes: npt.NDArray[np.int64], rows: int, specials: Specials) -> npt
     n, K = codes.shape
     targets = np.full((rows, K), IGNORE)
     for k, delay in enumerate(DELAYS[:K]):
-        targets[delay : delay + n, k] = codes[:, k]
+        targets[delay : delay + n, k] = np.where(codes[:, k] == UNKNOWN, IGNORE, codes[:, k])
     targets[n, 0] = specials.eos
     return targets
 

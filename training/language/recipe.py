@@ -52,6 +52,7 @@ class Mixing:
     pause_gap: tuple[int, int] = (30, 55)
     utterances_per_chunk: int = 512  # sorted by length together
     most_repeats: int = 3  # of an utterance in an epoch, for the voice that has less of them
+    borrowed_share: float = 0.25  # readings lent by the voice that has more, of all others in an epoch
     batch_rows: int = 2000  # padding included
     batches_per_step: int = 2  # whose gradients are averaged: as many threads can work
 
@@ -61,7 +62,7 @@ class Corruption:
     """What is done to inputs so that the decoder trusts the text and survives its own slips."""
 
     drop_text: float = 0.12  # share of examples without a text, for guidance
-    severity: float = 0.4  # each example draws its own between 0 and this
+    severity: float = 0.3  # each example draws its own between 0 and this
     drop_row: float = 0.6  # times severity: a row's embedding is zero
     drop_detail: float = 0.6  # times severity: that of all codebooks but the first
     replace_row: float = 0.5  # times severity: a row's codes are those of another row

@@ -101,7 +101,7 @@ class Trainer:
         self.specials = Specials(config.eos, config.pad, config.bos)
         labels = Labels.load(run / "codes")
         utterances = load_utterances(run / "codes")
-        self.stream = Stream(utterances, labels.silence, recipe.mixing, recipe.seed)
+        self.stream = Stream(utterances, labels.silence, recipe.mixing, recipe.seed, labels.borrowed)
         self.held_out = [collate(g, self.specials) for g in validation(utterances, labels.silence, recipe.mixing)]
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         network = DiaTraining.seeded(config, recipe.size.codebooks, len(labels.phones), dtype, recipe.seed)

@@ -2,7 +2,7 @@
 
 On disk, FOLDER/S1/00000.npz and so on: `codes` [frames, K], `char` [frames] (the letter each frame speaks), `phone`
 [frames], `letters` [characters] (the phone of each), all utterances in a row, and `meta`, a JSON list of their texts
-and lengths in frames. FOLDER/labels.json names the phones and gives one frame of silence a speaker.
+and lengths in frames. FOLDER/labels.json names the phones and gives each speaker a frame of silence and a translation of units.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 SPEAKERS = ("S1", "S2")  # the tag of speaker i is the byte i + 1
 NO_PHONE = -1
+UNKNOWN = -1
 PAUSE = b"... "
 HELD_OUT_SHARE = 100  # one text in so many
 
@@ -28,7 +29,7 @@ class Utterance:
 
     speaker: int
     text: bytes  # ASCII
-    codes: npt.NDArray[np.uint16]  # [frames, K]
+    codes: npt.NDArray[np.uint16] | Ints  # [frames, K]; UNKNOWN where a frame's code is not known
     char: npt.NDArray[np.float32]  # [frames], index into text
     phone: npt.NDArray[np.int16]  # [frames]
     letters: npt.NDArray[np.int16]  # [len(text)]
@@ -62,11 +63,13 @@ class Example:
 class Labels:
     phones: tuple[str, ...]
     silence: tuple[tuple[int, ...], ...]  # [speaker][K]
+    borrowed: tuple[tuple[int, ...], ...] = ()  # [speaker][unit of the other] → own unit, UNKNOWN if there is none
 
     @classmethod
     def load(cls, folder: Path) -> "Labels":
         raw = json.loads((folder / "labels.json").read_text())
-        return cls(tuple(raw["phones"]), tuple(tuple(raw["silence"][s]) for s in SPEAKERS))
+        tables = (tuple(tuple(raw[name][s]) for s in SPEAKERS) for name in ("silence", "borrowed"))
+        return cls(tuple(raw["phones"]), *tables)
 
 
 def load_utterances(folder: Path) -> list[Utterance]:
@@ -87,6 +90,22 @@ def _shard(path: Path, speaker: int) -> list[Utterance]:
         found.append(Utterance(speaker, text, codes[frames], char[frames], phone[frames], own))
         frame, letter = frames.stop, letter + len(text)
     assert (frame, letter) == (len(codes), len(letters)), (path, frame, len(codes), letter, len(letters))
+    return found
+
+
+def borrow(utterances: Sequence[Utterance], speaker: int, units: Sequence[int]) -> list[Utterance]:
+    """The other speaker's readings as `speaker` would say them: the units are known, how they sound is not.
+
+    So the voice with fewer readings learns to read all texts. units: own unit for each of the other's.
+    """
+    table = np.array(units)
+    found = []
+    for u in utterances:
+        own = table[u.codes[:, 0]]
+        if u.speaker != speaker and (own >= 0).all():
+            codes = np.full(u.codes.shape, UNKNOWN)
+            codes[:, 0] = own
+            found.append(Utterance(speaker, u.text, codes, u.char, u.phone, u.letters))
     return found
 
 
