@@ -171,7 +171,8 @@ def test_what_is_on_disk_comes_back(tmp_path: Path) -> None:
 def test_a_reading_can_be_lent_to_the_other_voice() -> None:
     own, other = utterance(1, "abc de."), utterance(0, "abc de.")
     (lent,) = borrow([other, own], 1, BORROWED[1])
-    assert lent.speaker == 1 and lent.text == own.text
+    assert lent.speaker == 1
+    assert lent.text == own.text
     spoken = other.codes[:, 0] < SILENCE[0][0]
     np.testing.assert_array_equal(lent.codes[spoken, 0], other.codes[spoken, 0] + 5)
     assert (lent.codes[:, 1:] < 0).all(), "how the other voice would sound is not known"
@@ -194,6 +195,7 @@ def test_the_voice_with_fewer_readings_gets_lent_ones() -> None:
     items = [u for u in utterances() if u.speaker == 0 or u.text < b"b"]
     stream = Stream(items, SILENCE, MIXING, 0, BORROWED)
     lent = [u for u in stream.utterances if u.codes.dtype == np.int64]
-    assert lent and {u.speaker for u in lent} == {1}
+    assert lent
+    assert {u.speaker for u in lent} == {1}
     others = len(stream.utterances) - len(lent)
     assert len(lent) == round(MIXING.borrowed_share * others)

@@ -2,7 +2,8 @@
 
 On disk, FOLDER/S1/00000.npz and so on: `codes` [frames, K], `char` [frames] (the letter each frame speaks), `phone`
 [frames], `letters` [characters] (the phone of each), all utterances in a row, and `meta`, a JSON list of their texts
-and lengths in frames. FOLDER/labels.json names the phones and gives each speaker a frame of silence and a translation of units.
+and lengths in frames. FOLDER/labels.json names the phones and gives each speaker a frame of silence and a translation
+of the other's units.
 """
 
 import hashlib
