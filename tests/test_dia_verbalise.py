@@ -120,7 +120,10 @@ WORDS = [
     ("the uk, usa, fbi, tv and dvd", "the you kay, you ess eigh, ef bee eye, tee vee and dee vee dee"),
     ("Plan A, plan b, option C, X, Y and Z.", "plan eigh, plan bee, option see, ex, why and zee."),
     ("An A+ and a B. The letter s.", "an eigh plus and a bee. the letter ess."),
-    ("R&B, AT&T, Q&A, AC/DC, A/B tests", "are and bee, eigh tee and tee, cue and eigh, eigh see dee see, eigh bee tests"),
+    (
+        "R&B, AT&T, Q&A, AC/DC, A/B tests",
+        "are and bee, eigh tee and tee, cue and eigh, eigh see dee see, eigh bee tests",
+    ),
     (
         "my iPhone, YouTube, eBay, GitHub, ChatGPT and JavaScript",
         "my eye phone, you tube, ee bay, git hub, chat jee pee tee and java script",
@@ -129,7 +132,10 @@ WORDS = [
     ("hmm, shh, brrr, psst, tsk, grr", "hmm, shh, brrr, psst, tsk, grr"),
     ("and/or, he/she, yes/no, input/output, n/a", "and or, he or she, yes or no, input slash output, not applicable"),
     ("T-shirt, X-ray, e-mail, U-turn", "tee shirt, ex ray, ee mail, you turn"),
-    ("FYI: the ETA is ASAP. WTF? OMG!", "ef why eye, the ee tee eigh is eigh ess eigh pee. double you tee ef? oh em jee!"),
+    (
+        "FYI: the ETA is ASAP. WTF? OMG!",
+        "ef why eye, the ee tee eigh is eigh ess eigh pee. double you tee ef? oh em jee!",
+    ),
     ("I'm in L.A. It is hot. I'll go.", "i'm in ell eigh. it is hot. i'll go."),
     ("THE END", "the end"),
     ("JPEG, PhD, WiFi, XXL", "jay peg, pee aitch dee, why fye, ex ex ell"),

@@ -8,17 +8,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from training_language_fixtures import PHONES, RECIPE, SILENCE, SIZE, utterance
+from training_language_fixtures import BORROWED, PHONES, RECIPE, SILENCE, SIZE, utterance
 
 from conftest import plain
 from models.decoding.cache import KeyValuePool
 from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from training.language.batches import Batch, Specials, collate, corrupt
-from training.language.losses import hidden_of
+from training.language.losses import hidden_of, losses_of
 from training.language.network import EXTRA, DiaTraining, attend
 from training.language.recipe import Corruption, hub_config
-from training.language.utterances import Placed, join
+from training.language.utterances import Placed, borrow, join
 
 SPECIALS = Specials(SIZE.codes, SIZE.codes + 1, SIZE.codes + 2)
 
@@ -99,3 +99,12 @@ def test_attention_in_two_products_equals_the_fused_one() -> None:
         q, k[:, :1].expand(-1, 3, -1, -1), v[:, :1].expand(-1, 3, -1, -1), is_causal=True, scale=1.0
     )
     torch.testing.assert_close(attend(q, k[:, :1], v[:, :1], None), fused)
+
+
+def test_a_batch_without_anything_known_of_a_codebook_does_no_harm(network: DiaTraining) -> None:
+    (lent,) = borrow([utterance(0, "abc de.")], 1, BORROWED[1])
+    losses = losses_of(network, collate([join([Placed(lent)], SILENCE)], SPECIALS), RECIPE.weights)
+    losses.total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+    assert [float(loss) for loss in losses.codes[1:]] == [0.0] * (SIZE.codebooks - 1)
+    network.zero_grad(set_to_none=True)

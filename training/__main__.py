@@ -35,9 +35,13 @@ def main() -> None:
     export = steps.add_parser("export", help="write the checkpoint in the published formats")
     export.add_argument("--to", type=Path, default=BUILTIN, help="default: %(default)s")
     export.add_argument("--scales", type=float, nargs="+", help="of the logits of each codebook")
+    trip = steps.add_parser("round-trip", help="write what the codec makes of a teacher's readings")
+    trip.add_argument("--to", type=Path, default=RUN / "round-trip")
+    trip.add_argument("--codec", type=Path, default=BUILTIN / "codec")
+    trip.add_argument("--count", type=int, default=20, help="readings of each voice (default: %(default)s)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    globals()[f"_{options.step}"](options)
+    globals()[f"_{options.step.replace('-', '_')}"](options)
 
 
 def _training_options(step: argparse.ArgumentParser, steps: int) -> None:
@@ -118,6 +122,12 @@ def _export(options: argparse.Namespace) -> None:
     from training.export import SCALES, export
 
     export(options.run, options.to, options.scales or SCALES)
+
+
+def _round_trip(options: argparse.Namespace) -> None:
+    from training.round_trip import write_round_trips
+
+    write_round_trips(options.run, options.codec, options.to, options.count)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from training.codec.encoder import Listener, listening_loss
 from training.codec.train_vocoder import REPORT, Crops, pace_at
 from training.codec.vocoder import Vocoder
 
-BATCH, FRAMES, RATE, WARM_UP = 8, 64, 1e-3, 50
+BATCH, FRAMES, RATE, WARM_UP = 8, 64, 3e-4, 100
 QUIETER, LOUDER = -4.0, 1.0  # decibels: a prompt is seldom exactly as loud as the teachers
 log = logging.getLogger("training")
 

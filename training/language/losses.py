@@ -105,12 +105,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
             loss -= logits.gather(1, wanted).sum()
             slope[part] = logits.exp_().scatter_add_(1, wanted, logits.new_full(wanted.shape, -1.0))
         ctx.save_for_backward(x, cast, slope)
-        right /= len(x)
+        ctx.count = max(1, len(x))  # a batch of lent readings has nothing to say about a codebook
         ctx.mark_non_differentiable(right)
-        return loss / len(x), right
+        return loss / ctx.count, right.div_(ctx.count)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
         x, cast, slope = ctx.saved_tensors
-        scale = grad / len(x)
+        scale = grad / ctx.count
         return (slope @ cast).float().mul_(scale).to(x.dtype), (slope.T @ x).float().mul_(scale), None

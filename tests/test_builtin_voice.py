@@ -1,0 +1,60 @@
+"""The checkpoint in the box speaks: its own words, in its own two voices, to the end. Heard by whisper-base."""
+
+import functools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.quality.errors import count_errors
+from benchmarks.quality.judge import Judge
+from models.engine import Engine
+from models.inputs import DialogueInputs
+from models.registry import load_dialogue
+from models.request import Generated, GenerationStatus
+
+MOST_MEGABYTES = 45
+
+
+@pytest.fixture(scope="module")
+def engine():
+    pipeline, note = load_dialogue({**os.environ, "PARLEY_MODEL": "dia-builtin"})
+    assert "random" not in note
+    with Engine(pipeline) as engine:
+        yield engine
+
+
+@functools.cache
+def judge() -> Judge:
+    return Judge.load()
+
+
+def speak(engine: Engine, text: str, **options: object) -> Generated:
+    inputs = DialogueInputs.parse(**{"text": text, "seed": 7, **options})
+    return engine.generate(inputs.to_request("one", engine.pipeline.name, streaming=False))
+
+
+def share_wrong(generated: Generated, words: str) -> float:
+    audio = np.asarray(generated.audio, np.float32).reshape(-1)
+    errors = count_errors(words, judge().transcribe(audio, generated.sample_rate))
+    return errors.total / errors.words
+
+
+def test_it_is_small_enough_for_the_repository():
+    folder = Path(__file__).parents[1] / "weights" / "dia-builtin"
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert size <= MOST_MEGABYTES * 1e6
+
+
+@pytest.mark.parametrize("speaker", ["[S1]", "[S2]"])
+def test_a_sentence_is_understood(engine, speaker):
+    words = "Good morning, how are you today?"
+    generated = speak(engine, f"{speaker} {words}")
+    assert generated.status is GenerationStatus.END_OF_SEQUENCE
+    assert share_wrong(generated, words) <= 0.17
+
+
+def test_a_dialogue_is_understood(engine):
+    script = "[S1] Where did you put the keys? [S2] They are on the kitchen table."
+    assert share_wrong(speak(engine, script), script.replace("[S1]", "").replace("[S2]", "")) <= 0.34
