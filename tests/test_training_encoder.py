@@ -49,7 +49,6 @@ def test_the_vocoder_is_no_part_of_what_is_trained() -> None:
 
 
 def test_two_readings_are_learnt_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_encoder, "RATE", 4e-3)
     monkeypatch.setattr(train_encoder, "WARM_UP", 1)
     trainer = Trainer(tmp_path, Vocoder(random_books()), seed=0)
     losses = [trainer.learn(*crop(), pace=1.0)[0] for _ in range(15)]

@@ -14,9 +14,9 @@ from training_language_fixtures import RECIPE, SIZE, utterances, write_run
 
 from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.losses import _LinearCrossEntropy
-from training.language.muon import orthogonal
 from training.language.pretrain import pretrain
 from training.language.train import Budget, Trainer, train
+from training.muon import orthogonal
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from transformers.models.dac.modeling_dac import DacEncoder
 from training.codec.codebooks import BOOKS
 from training.codec.vocoder import CODE_WIDTH, Vocoder
 
+RESIDUAL_SCALE = 0.3  # of what a residual unit adds
 SHARPNESS = 16.0  # of the softmax over cosines; only the training needs it
 
 
@@ -37,6 +38,21 @@ class Listener(nn.Module):
             logits.append(SHARPNESS * pointed @ functional.normalize(table, dim=-1).T)
             rest = rest - out(functional.embedding(codes[:, book], table))
         return logits
+
+    @torch.no_grad()
+    def balance(self, audio: Tensor) -> None:
+        """Before the first step: scale every convolution so that it puts out values of unit variance for `audio`.
+
+        Speech is so quiet that the usual first weights would pass on a whisper, and learning would take for ever.
+        """
+        for name, layer in self.encoder.named_modules():
+            if isinstance(layer, nn.Conv1d):
+                spread: list[Tensor] = []
+                hook = layer.register_forward_hook(lambda _, __, out, seen=spread: seen.append(out.std()))
+                self.encoder(audio[:, None])
+                hook.remove()
+                branch = RESIDUAL_SCALE if "res_unit" in name and name.endswith("conv2") else 1.0
+                layer.weight.mul_(branch / spread[0].clamp(min=1e-4))
 
     def tensors(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """What the export writes: the encoder's tensors and each book's projection."""

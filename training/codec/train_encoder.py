@@ -12,8 +12,10 @@ from torch import Tensor
 from training.codec.encoder import Listener, listening_loss
 from training.codec.train_vocoder import REPORT, Crops, pace_at
 from training.codec.vocoder import Vocoder
+from training.muon import Muon
 
-BATCH, FRAMES, RATE, WARM_UP = 8, 64, 3e-4, 100
+BATCH, FRAMES, WARM_UP = 8, 64, 30
+RATE, MATRIX_RATE = 1e-3, 5e-3  # of AdamW, of Muon
 QUIETER, LOUDER = -4.0, 1.0  # decibels: a prompt is seldom exactly as loud as the teachers
 log = logging.getLogger("training")
 
@@ -40,25 +42,36 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.listener = Listener(vocoder)
-        self._own = torch.optim.AdamW(self.listener.parameters(), RATE, (0.9, 0.98), weight_decay=0.01)
+        self._weights = [p for p in self.listener.parameters() if p.ndim > 1 and not _is_alpha(p)]
+        self._rest = [p for p in self.listener.parameters() if p.ndim <= 1 or _is_alpha(p)]
+        self._matrices = Muon([p.detach().flatten(1) for p in self._weights], 0.95, 0.01, 5)
+        self._own = torch.optim.AdamW(self._rest, RATE, (0.9, 0.98), weight_decay=0.0)
         self.step, self.minutes = 0, 0.0
         if self._path.exists():
             self._load()
 
     def learn(self, codes: Tensor, audio: Tensor, pace: float) -> list[float]:
         """One step: the loss and the share of right codes of each book. pace: share of the learning rate."""
+        if self.step == 0:
+            self.listener.balance(audio)
+        pace = min((self.step + 1) / WARM_UP, pace)
         for group in self._own.param_groups:
-            group["lr"] = RATE * min((self.step + 1) / WARM_UP, pace)
+            group["lr"] = RATE * pace
         loss, right = listening_loss(self.listener(audio, codes), codes)
-        self._own.zero_grad()
+        self.listener.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.listener.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self._rest, 1.0)
         self._own.step()
+        self._matrices.step([p.grad.flatten(1) for p in self._weights if p.grad is not None], MATRIX_RATE * pace)
         self.step += 1
         return [loss.item(), *right.tolist()]
 
     def save(self) -> None:
-        state = {"listener": self.listener.state_dict(), "own": self._own.state_dict()}
+        state = {
+            "listener": self.listener.state_dict(),
+            "own": self._own.state_dict(),
+            "velocity": self._matrices.state(),
+        }
         temporary = self._path.with_suffix(".tmp")
         torch.save(state | {"step": self.step, "minutes": self.minutes}, temporary)
         temporary.replace(self._path)
@@ -67,7 +80,13 @@ class Trainer:
         state = torch.load(self._path, weights_only=True)
         self.listener.load_state_dict(state["listener"])
         self._own.load_state_dict(state["own"])
+        self._matrices.load_state(state["velocity"])
         self.step, self.minutes = state["step"], state["minutes"]
+
+
+def _is_alpha(parameter: Tensor) -> bool:
+    """Of a Snake activation: [1, C, 1], no matrix."""
+    return parameter.ndim == 3 and parameter.shape[0] == 1
 
 
 def train(run: Path, steps: int, shards: int, seed: int) -> None:

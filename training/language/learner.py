@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from training.language.checkpoints import AVERAGE
-from training.language.muon import Muon
 from training.language.network import DiaTraining
 from training.language.recipe import Optimiser
 from training.language.workers import Workers
+from training.muon import Muon
 
 ENCODER = ("model.encoder.", "extra.letter.")  # what pretraining on text alone trains
 
@@ -48,7 +48,7 @@ class Learner:
         torch._foreach_div_(mean, float(len(gradients)))
         matrices = len(self.parameters) - len(self.rest)
         self._adam_step(mean[matrices:], rate)
-        self.muon.step(mean[:matrices], self.numbers.muon_rate * rate, workers)
+        self.muon.step(mean[:matrices], self.numbers.muon_rate * rate, workers.map)
         self.steps += 1
         self._average()
 

@@ -4,12 +4,11 @@ Source: Keller Jordan's Muon (2024) with the scale of Moonlight (arXiv:2502.1698
 update the root mean square of an AdamW one, so that both go by similar rates. Matrices of one shape go together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-
-from training.language.workers import Workers
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic whose repetition brings singular values near 1
 UPDATE_SCALE = 0.2
@@ -28,14 +27,14 @@ class Muon:
             self.groups.setdefault(tuple(matrix.shape), []).append(index)
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], rate: float, workers: Workers) -> None:
-        """One update, a gradient for each matrix; these are used up."""
+    def step(self, gradients: list[Tensor], rate: float, spread: Callable[..., Iterable[Any]] = map) -> None:
+        """One update, a gradient for each matrix; these are used up. spread: `map`, or one that uses many threads."""
         torch._foreach_mul_(self.velocity, self.momentum)
         torch._foreach_add_(self.velocity, gradients)
         torch._foreach_add_(gradients, self.velocity, alpha=self.momentum)  # Nesterov's
         torch._foreach_mul_(self.matrices, 1 - rate * self.decay)
         stacks = [torch.stack([gradients[i] for i in members]) for members in self.groups.values()]
-        found = workers.map(lambda stack: orthogonal(stack, self.steps), stacks)
+        found = spread(lambda stack: orthogonal(stack, self.steps), stacks)
         for (shape, members), updates in zip(self.groups.items(), found, strict=True):
             scale = -rate * UPDATE_SCALE * max(shape) ** 0.5
             torch._foreach_add_([self.matrices[i] for i in members], list(updates), alpha=scale)
