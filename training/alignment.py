@@ -66,6 +66,15 @@ class Aligner:
         self._read, self._silent = np.log(read / total), np.log(silent / total)
 
 
+def label_letters(
+    letters: int, path: npt.NDArray[np.int64], labels: Sequence[int] | npt.NDArray[np.int64]
+) -> npt.NDArray[np.int16]:
+    """[letters]: the label of the last phone read from each letter, -1 where none is. path and labels: one a phone."""
+    read = np.full(letters, -1, np.int16)
+    read[path] = labels
+    return read
+
+
 def _advance(
     score: npt.NDArray[np.float64], silent: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

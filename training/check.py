@@ -4,10 +4,9 @@ Book 0 of the codes names the voice and the phone of every frame, so what was sa
 what espeak-ng says should have been.
 """
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +113,3 @@ def distance(a: Said, b: Said) -> int:
         places = np.arange(len(b) + 1)
         row = np.minimum.accumulate(np.concatenate([[i], step]) - places) + places
     return int(row[-1])
-
-
-def report(score: Score) -> str:
-    return json.dumps(asdict(score))

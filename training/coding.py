@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.alignment import Aligner
+from training.alignment import Aligner, label_letters
 from training.codec.codebooks import VOICES, Codebooks, Codes
 from training.corpus import Utterance, load_shard, shards
 
@@ -89,9 +89,7 @@ def _encode_shard(
         codes.append(books.encode(u, voice))
         char.append(np.repeat(of_letter, lengths).astype(np.float32))
         phone.append(np.repeat(label, lengths).astype(np.int16))
-        read = np.full(len(u.text), -1, np.int16)
-        read[of_letter] = label
-        letters.append(read)
+        letters.append(label_letters(len(u.text), of_letter, label))
         meta.append({"text": u.text, "frames": u.frames})
     temporary = target.with_suffix(".tmp")
     with temporary.open("wb") as file:

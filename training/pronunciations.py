@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.alignment import Aligner, Pair
+from training.alignment import Aligner, Pair, label_letters
 from training.phones import phones_of
 from training.sentences import draw
 
@@ -19,11 +19,10 @@ def write_pronunciations(run: Path, count: int, seed: int) -> None:
     labels = {name: i for i, name in enumerate(json.loads((run / "codes" / "labels.json").read_text())["phones"])}
     pairs = [pair for text in draw(count, seed) if (pair := _pair(text, labels))]
     aligner = Aligner.fit(pairs)
-    letters = []
-    for text, phones in pairs:
-        read = np.full(len(text), -1, np.int16)
-        read[aligner.align(text, phones)] = [labels[name] for name in phones]
-        letters.append(read)
+    letters = [
+        label_letters(len(text), aligner.align(text, phones), [labels[name] for name in phones])
+        for text, phones in pairs
+    ]
     np.savez(
         run / "pronunciations.npz",
         text=np.frombuffer("".join(text for text, _ in pairs).encode(), np.uint8),

@@ -94,16 +94,20 @@ class Stream:
 
 def balanced(utterances: Sequence[Utterance], most_repeats: int) -> list[Utterance]:
     """All of them, those of the voice that has less as often as it takes to come near the other's frames."""
-    frames = [sum(u.frames for u in utterances if u.speaker == speaker) for speaker in (0, 1)]
+    frames = _frames_by_speaker(utterances)
     if not all(frames):
         return list(utterances)
     repeats = [min(most_repeats, max(1, round(max(frames) / own))) for own in frames]
     return [u for u in utterances for _ in range(repeats[u.speaker])]
 
 
+def _frames_by_speaker(utterances: Sequence[Utterance]) -> list[int]:
+    return [sum(u.frames for u in utterances if u.speaker == speaker) for speaker in (0, 1)]
+
+
 def lend(utterances: Sequence[Utterance], borrowed: Sequence[Sequence[int]], count: int, seed: int) -> list[Utterance]:
     """`count` readings of the voice that has more, lent to the one that has less."""
-    frames = [sum(u.frames for u in utterances if u.speaker == speaker) for speaker in (0, 1)]
+    frames = _frames_by_speaker(utterances)
     poorer = int(frames[1] <= frames[0])
     lent = borrow(utterances, poorer, borrowed[poorer])
     order = np.random.default_rng((seed, 4)).permutation(len(lent))
