@@ -8,7 +8,7 @@ from pathlib import Path
 RUN = Path("runs/voice")
 BUILTIN = Path("weights/dia-builtin")
 SENTENCES = 40000
-PRONUNCIATIONS = 60000
+PRONUNCIATIONS = 120000
 
 
 def main() -> None:
@@ -27,7 +27,8 @@ def main() -> None:
     _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), steps=800)
     steps.add_parser("pronunciations", help="write down how words are read")
     pretrain = steps.add_parser("pretrain", help="teach the text encoder to read")
-    pretrain.add_argument("--minutes", type=float, default=6)
+    pretrain.add_argument("--minutes", type=float, default=15)
+    pretrain.add_argument("--threads", type=int, default=2)
     language = steps.add_parser("language", help="train the language model")
     language.add_argument("--minutes", type=float, default=100, help="of training in all (default: %(default)s)")
     language.add_argument("--threads", type=int, default=2)
@@ -101,7 +102,7 @@ def _pretrain(options: argparse.Namespace) -> None:
     from training.language.pretrain import pretrain
     from training.language.recipe import Recipe
 
-    pretrain(options.run, Recipe(seed=options.seed), options.minutes)
+    pretrain(options.run, Recipe(seed=options.seed), options.minutes, options.threads)
 
 
 def _language(options: argparse.Namespace) -> None:

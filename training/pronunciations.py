@@ -11,13 +11,13 @@ import numpy as np
 
 from training.alignment import Aligner, Pair, label_letters
 from training.phones import phones_of
-from training.sentences import draw
+from training.sentences import WORDY, draw
 
 
 def write_pronunciations(run: Path, count: int, seed: int) -> None:
-    """`count` other sentences than the teachers read, with the phone of each letter."""
+    """`count` other texts than the teachers read, many of them rows of words, with the phone of each letter."""
     labels = {name: i for i, name in enumerate(json.loads((run / "codes" / "labels.json").read_text())["phones"])}
-    pairs = [pair for text in draw(count, seed) if (pair := _pair(text, labels))]
+    pairs = [pair for text in draw(count, seed, WORDY) if (pair := _pair(text, labels))]
     aligner = Aligner.fit(pairs)
     letters = [
         label_letters(len(text), aligner.align(text, phones), [labels[name] for name in phones])

@@ -1,22 +1,25 @@
 """The sentences the teachers read: drawn from a seed, every one different, none of those that quality is measured with.
 
 Sources: our own patterns (templates.py), the example sentences and short definitions of WordNet 3.0 (Debian package
-wordnet-base; its licence allows any use), and rows of rare words from its index. A share of each goes into every
-stretch of the list, so any beginning of it is a fair sample.
+wordnet-base; its licence allows any use), rows of rare words from its index, and rows of words and names from a
+spelling list (Debian package wamerican; its licence allows any use). A share of each goes into every stretch of the
+list, so any beginning of it is a fair sample.
 """
 
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from training.plain import plain, words
 from training.templates import Templates
 
 WORDNET = Path("/usr/share/wordnet")
+SPELLING = Path("/usr/share/dict/american-english")
 PARTS = ("adj", "adv", "noun", "verb")
 SHARES = {"templates": 0.42, "examples": 0.36, "definitions": 0.12, "pairs": 0.06, "rare": 0.04}
+WORDY = {"templates": 0.2, "examples": 0.2, "definitions": 0.15, "rare": 0.05, "spelling": 0.3, "names": 0.1}
 HELD_OUT = Path(__file__).parents[1] / "benchmarks" / "quality" / "sentences"
 
 _SENTENCE_ENDS = re.compile(r"\[S[12]\]|[.?!\n]")
@@ -29,15 +32,15 @@ def write_sentences(path: Path, count: int, seed: int) -> None:
     path.write_text(json.dumps(draw(count, seed), indent=0))
 
 
-def draw(count: int, seed: int) -> list[str]:
-    """`count` sentences. Raises FileNotFoundError without WordNet: install the Debian package wordnet-base."""
+def draw(count: int, seed: int, shares: Mapping[str, float] = SHARES) -> list[str]:
+    """`count` sentences. Raises FileNotFoundError without the Debian packages wordnet-base and wamerican."""
     chance = random.Random(seed)
     sources = _sources(chance)
     held_out = {sentence for path in sorted(HELD_OUT.glob("*.txt")) for sentence in _telling(path.read_text())}
     taken: set[tuple[str, ...]] = set()
     found: list[str] = []
     while len(found) < count:
-        name = chance.choices(list(SHARES), list(SHARES.values()))[0]
+        name = chance.choices(list(shares), list(shares.values()))[0]
         text = plain(next(sources[name]))
         if text and words(text) not in taken and held_out.isdisjoint(_telling(text)):
             taken.add(words(text))
@@ -55,13 +58,16 @@ def _sources(chance: random.Random) -> dict[str, Iterator[str]]:
     examples = [quote for gloss in glosses for quote in _QUOTED.findall(gloss)]
     definitions = [gloss.split(";")[0].split("(")[0] for gloss in glosses]
     rare = [line.split(" ")[0].replace("_", " ") for part in PARTS for line in _lines(f"index.{part}")]
+    spelling = [word for word in SPELLING.read_text().split() if not word.endswith("'s")]
     templates = Templates()
     return {
         "templates": templates.stream(chance),
         "examples": _shuffled(_of_length(examples, 12, 120), chance),
         "definitions": _shuffled(_of_length(definitions, 20, 100), chance),
         "pairs": _pairs(templates.stream(chance)),
-        "rare": _rows(_shuffled(rare, chance), chance),
+        "rare": _rows(_again(rare, chance), chance),
+        "spelling": _rows(_again(spelling, chance), chance),
+        "names": _rows(_again(templates.names(), chance), chance),
     }
 
 
@@ -78,6 +84,12 @@ def _shuffled(texts: list[str], chance: random.Random) -> Iterator[str]:
     yield from chance.sample(texts, len(texts))
 
 
+def _again(texts: list[str], chance: random.Random) -> Iterator[str]:
+    """All of them in one order after another."""
+    while True:
+        yield from _shuffled(texts, chance)
+
+
 def _pairs(texts: Iterator[str]) -> Iterator[str]:
     """Two sentences read in one breath."""
     for text in texts:
@@ -85,6 +97,6 @@ def _pairs(texts: Iterator[str]) -> Iterator[str]:
 
 
 def _rows(entries: Iterator[str], chance: random.Random) -> Iterator[str]:
-    """Rare words in rows of two to four, with commas: words whose reading no context gives away."""
+    """Words in rows of two to four, with commas: their reading no context gives away."""
     while True:
         yield ", ".join(next(entries) for _ in range(chance.randint(2, 4)))

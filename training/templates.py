@@ -44,6 +44,10 @@ class Templates:
         while True:
             yield self.draw(chance)
 
+    def names(self) -> list[str]:
+        """Of people, places, countries and jobs."""
+        return [name for slot in ("first", "last", "city", "state", "country", "job") for name in self._slots[slot]]
+
     def _fill(self, pattern: str, chance: random.Random) -> str:
         return _SLOT.sub(lambda m: self._fill(self._value(m[0][1:-1], chance), chance), pattern)
 

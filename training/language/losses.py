@@ -50,6 +50,12 @@ def losses_of(network: DiaTraining, batch: Batch, weights: Weights) -> Losses:
     return Losses(total, *parts, correct, mass.detach())
 
 
+def practice_loss(network: DiaTraining, ids: Tensor, letters: Tensor) -> Tensor:
+    """Of the text encoder alone, on texts that nobody has spoken: both [B, S]."""
+    text = network.model.encoder(ids, ids != 0)
+    return class_loss(network.extra.letter, text.to(network.dtype), letters)
+
+
 def hidden_of(network: DiaTraining, batch: Batch, weights: Weights) -> Hidden:
     """The network's forward pass over a batch."""
     S = batch.ids.shape[1]

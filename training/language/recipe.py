@@ -39,8 +39,8 @@ class Size:
 class Mixing:
     """How utterances become examples. Shares are of examples; lengths are frames."""
 
-    one: float = 0.5
-    same_speaker: float = 0.2  # the rest are dialogues
+    one: float = 0.65
+    same_speaker: float = 0.15  # the rest are dialogues
     most_joined: int = 3  # utterances of one speaker in one turn
     most_turns: int = 6
     usual_frames: int = 900
@@ -77,6 +77,7 @@ class Weights:
     guide: float = 0.3
     phone: float = 0.3
     letter: float = 0.3
+    practice: float = 1.0  # of reading texts that nobody has spoken
     guide_layers: tuple[int, ...] = (0, 1, 2)
     guide_heads: int = 2
     guide_width: float = 1.5  # characters to either side
@@ -104,6 +105,7 @@ class Recipe:
     corruption: Corruption = field(default_factory=Corruption)
     weights: Weights = field(default_factory=Weights)
     optimiser: Optimiser = field(default_factory=Optimiser)
+    practice_letters: int = 1500  # a batch, beside its frames: words are many, and few of them are ever spoken
     seed: int = 1
     bfloat16: bool = True
     validate_every: int = 500  # steps

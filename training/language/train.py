@@ -22,8 +22,9 @@ from torch import Tensor
 from training.language.batches import Batch, Specials, Stream, collate, corrupt, validation
 from training.language.checkpoints import append_log, checkpoints, load, save
 from training.language.learner import Learner
-from training.language.losses import losses_of
+from training.language.losses import losses_of, practice_loss
 from training.language.network import DiaTraining
+from training.language.practice import Practice
 from training.language.recipe import Recipe
 from training.language.utterances import Example, Labels, load_utterances
 from training.language.workers import Workers
@@ -102,6 +103,8 @@ class Trainer:
         labels = Labels.load(run / "codes")
         utterances = load_utterances(run / "codes")
         self.stream = Stream(utterances, labels.silence, recipe.mixing, recipe.seed, labels.borrowed)
+        readings = run / "pronunciations.npz"
+        self.practice = Practice.load(readings) if recipe.practice_letters and readings.exists() else None
         self.held_out = [collate(g, self.specials) for g in validation(utterances, labels.silence, recipe.mixing)]
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         network = DiaTraining.seeded(config, recipe.size.codebooks, len(labels.phones), dtype, recipe.seed)
@@ -167,7 +170,12 @@ class Trainer:
         random = np.random.default_rng((self.recipe.seed, 2, self.progress.step, index))
         batch = corrupt(collate(examples, self.specials), self.recipe.corruption, self.specials, random)
         losses = losses_of(self.learner.network, batch, self.recipe.weights)
-        return self.learner.gradients(losses.total), {**losses.numbers(), "frames": batch.frames}
+        numbers = {**losses.numbers(), "frames": batch.frames}
+        if self.practice is None:
+            return self.learner.gradients(losses.total), numbers
+        read = practice_loss(self.learner.network, *self.practice.batch(self.recipe.practice_letters, random))
+        total = losses.total + self.recipe.weights.practice * read
+        return self.learner.gradients(total), {**numbers, "practice": float(read.detach())}
 
     def _report(self, meter: "Meter") -> None:
         p = self.progress
