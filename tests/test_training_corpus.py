@@ -10,9 +10,9 @@ import pytest
 from training_fixtures import ToneTeacher, random_books, utterance
 
 from training import coding, corpus, reading
-from training.codec.codebooks import BOOK_SIZE, BOOKS, VOICES, Codebooks
+from training.codec.codebooks import BOOK_SIZE, BOOKS, Codebooks
 from training.corpus import Utterance, generate, load_shard, shard_path, shards
-from training.frames import FRAME
+from training.frames import FRAME, VOICES
 from training.phones import Phone, group
 
 

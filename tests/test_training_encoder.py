@@ -1,5 +1,7 @@
 """The encoder learns the codes that the vocoder speaks, stops and goes on."""
 
+import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,11 @@ import torch
 from torch import Tensor
 from training_fixtures import random_books, small_codec, utterance
 
-from training.codec import train_encoder
+from training.codec import loop, train_encoder
 from training.codec.codebooks import BOOK_SIZE, BOOKS, pcm
-from training.codec.encoder import Listener, listening_loss
-from training.codec.train_encoder import Trainer, load_listener, load_vocoder
+from training.codec.encoder import RESIDUAL_SCALE, Listener, listening_loss
+from training.codec.train_encoder import Trainer, load_listener
+from training.codec.train_vocoder import load_vocoder
 from training.codec.vocoder import Vocoder
 from training.frames import FRAME
 
@@ -48,10 +51,39 @@ def test_the_vocoder_is_no_part_of_what_is_trained() -> None:
     assert not any(parameter.requires_grad for parameter in vocoder.parameters())
 
 
+def balanced_one_by_one(listener: Listener, audio: Tensor) -> None:
+    """The slow twin of Listener.balance: all of the encoder anew for every convolution."""
+    for name, layer in listener.encoder.named_modules():
+        if isinstance(layer, torch.nn.Conv1d):
+            spread: list[Tensor] = []
+            hook = layer.register_forward_hook(lambda _, __, out, seen=spread: seen.append(out.std()))
+            listener.encoder(audio[:, None])
+            hook.remove()
+            layer.weight.mul_((RESIDUAL_SCALE if "res_unit" in name and name.endswith("conv2") else 1) / spread[0])
+
+
+@torch.no_grad()
+def test_balancing_in_one_pass_equals_one_pass_for_every_layer() -> None:
+    audio = crop()[1]
+    quick = Listener(Vocoder(random_books()))
+    slow = copy.deepcopy(quick)
+    before = {name: tensor.clone() for name, tensor in quick.state_dict().items()}
+    quick.balance(audio)
+    balanced_one_by_one(slow, audio)
+    for name, tensor in slow.state_dict().items():
+        torch.testing.assert_close(quick.state_dict()[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
+    changed = {name for name, tensor in quick.state_dict().items() if not torch.equal(tensor, before[name])}
+    convolutions = [name for name, m in quick.encoder.named_modules() if isinstance(m, torch.nn.Conv1d)]
+    assert changed == {f"encoder.{name}.weight" for name in convolutions}
+    after = {name: tensor.clone() for name, tensor in quick.state_dict().items()}
+    assert 0.8 < quick.encoder(audio[:, None]).std() < 1.2, "of about unit variance"
+    assert all(torch.equal(tensor, after[name]) for name, tensor in quick.state_dict().items()), "no hook is left"
+
+
 def test_two_readings_are_learnt_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_encoder, "WARM_UP", 1)
     trainer = Trainer(tmp_path, Vocoder(random_books()), seed=0)
-    losses = [trainer.learn(*crop(), pace=1.0)[0] for _ in range(15)]
+    losses = [trainer.learn(*crop(), pace=1.0)["loss"] for _ in range(15)]
     assert np.mean(losses[-3:]) < 0.9 * losses[0], losses
 
 
@@ -83,10 +115,12 @@ def test_what_a_run_leaves_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyP
             return codes.repeat(batch // 2, 1, 1), audio.repeat(batch // 2, 1)
 
     monkeypatch.setattr(train_encoder, "Crops", OneCrop)
-    monkeypatch.setattr(train_encoder, "REPORT", 3)
+    monkeypatch.setattr(loop, "REPORT", 3)
     monkeypatch.setattr(train_encoder, "BATCH", 2)
     train_encoder.train(tmp_path, steps=4, shards=3, seed=0)
-    assert '"step": 3' in (tmp_path / "encoder" / "log.jsonl").read_text()
+    (entry,) = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
+    assert (entry["step"], len(entry["right"])) == (3, BOOKS)
+    assert entry["loss"] > 0
     saved = torch.load(tmp_path / "encoder" / "encoder.pt", weights_only=True)
     assert saved["step"] == 4
     assert torch.equal(load_listener(tmp_path).state_dict()["in_proj.2.weight"], saved["listener"]["in_proj.2.weight"])

@@ -9,13 +9,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from training_fixtures import random_books, small_codec, utterance
+from training_language_fixtures import RECIPE, SIZE, utterances, write_run
 from transformers import DacModel
 
 from models.codecs.dac import DacCodec
+from models.decoding.runtime import Runtime
+from models.dia.layers import Packs
+from models.dia.model import DiaNetwork
 from training.codec.codebooks import BOOK_SIZE, BOOKS, pcm
 from training.codec.encoder import Listener
 from training.codec.vocoder import Vocoder
-from training.export import ALL_BOOKS, LOGITS, write_codec, write_model
+from training.export import LOGITS, export, write_codec, write_model
+from training.frames import ALL_BOOKS
+from training.language.train import train
 
 __all__ = ["small_codec"]
 
@@ -126,3 +132,28 @@ def test_a_tensor_too_large_for_float16_is_named_and_nothing_written(tmp_path: P
     with pytest.raises(ValueError, match=r"other\.weight"):
         write_model(tmp_path, {}, state, [1.0])
     assert not (tmp_path / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.usefixtures("small_codec")
+def test_a_run_is_exported_to_what_the_product_loads(tmp_path: Path) -> None:
+    write_run(tmp_path, utterances(60))
+    train(tmp_path, RECIPE, steps=2, threads=1)
+    vocoder = Vocoder(random_books())
+    for folder, state in (
+        ("vocoder", {"average": vocoder.state_dict()}),
+        ("encoder", {"listener": Listener(vocoder).state_dict()}),
+    ):
+        (tmp_path / folder).mkdir()
+        torch.save(state, tmp_path / folder / f"{folder}.pt")
+    export(tmp_path, tmp_path / "weights", scales=[2.0, 1.0, 1.0])
+    runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu"})
+    network = DiaNetwork.load(
+        tmp_path / "weights" / "model", dtype=runtime.dtype, device=runtime.device, packs=Packs.of(runtime)
+    )
+    assert network.config.decoder.width == SIZE.decoder_width, "the size is that of the run"
+    assert network.config.decoder.codebooks == len(network.config.delays) == ALL_BOOKS
+    codec = DacCodec.load(tmp_path / "weights" / "codec", device="cpu")
+    assert codec.decode(some_codes(3)).shape == (1, 3 * codec.hop_length)
+    assert codec.encode(some_audio()).shape[0] == ALL_BOOKS
+    config = json.loads((tmp_path / "weights" / "model" / "config.json").read_text())
+    assert config["parley"] == {"name": "dia-builtin", "plain_text": True}

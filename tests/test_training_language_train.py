@@ -14,7 +14,6 @@ from training_language_fixtures import RECIPE, SIZE, utterances, write_run
 
 from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.losses import _LinearCrossEntropy
-from training.language.pretrain import pretrain
 from training.language.train import Budget, Trainer, train
 from training.muon import orthogonal
 
@@ -122,15 +121,21 @@ def test_orthogonal_updates_have_singular_values_near_one(shape: tuple[int, ...]
     assert values.median() > 0.6
 
 
-def test_reading_learnt_from_text_alone_is_where_training_begins(run: Path) -> None:
+def test_the_first_steps_are_of_reading_alone(run: Path) -> None:
     items = utterances(100)
     text = np.frombuffer(b"".join(u.text for u in items), np.uint8)
     letters = np.concatenate([u.letters for u in items])
     meta = json.dumps([len(u.text) for u in items])
     np.savez(run / "pronunciations.npz", text=text, letters=letters, meta=meta)
-    encoder = pretrain(run, RECIPE, minutes=0.02)
-    train(run, RECIPE, steps=2, threads=1, encoder_from=encoder)
-    assert entries(run)[0]["letter"] < 0.5
+    recipe = dataclasses.replace(RECIPE, mixing=dataclasses.replace(RECIPE.mixing, reading_steps=60))
+    seeded = Trainer(run, recipe, Budget(steps=1)).learner.network.state_dict()
+    reader = load(train(run, recipe, steps=60, threads=1))["network"]
+    read = [e["practice"] for e in entries(run) if "practice" in e]
+    assert read[-1] < read[0] / 4
+    first = "model.decoder.layers.0.mlp.down_proj.weight"
+    assert torch.allclose(reader[first], seeded[first], atol=0.05), "the decoder has not begun"
+    train(run, recipe, steps=62, threads=1)
+    assert next(e["letter"] for e in entries(run) if "letter" in e) < 0.5
 
 
 def test_two_threads_train_what_one_does(run: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -81,9 +81,9 @@ def test_a_real_teacher_reads_a_sentence(voice: str) -> None:
     missing = [name for name in NEEDED[voice] if not importlib.util.find_spec(name)]
     if missing:
         pytest.skip(f"needs training/requirements.txt: {missing[0]} is not installed")
-    from training.teachers import VOICES
+    from training.teachers import TEACHERS
 
-    made = read(VOICES[voice](), "hello.")
+    made = read(TEACHERS[voice](), "hello.")
     assert [name for name, _ in made.phones] == [" ", "h", "ə", "l", "ˈoʊ", "."]
     ends = [end for _, end in made.phones]
     assert ends == sorted(ends)

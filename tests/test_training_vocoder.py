@@ -10,12 +10,14 @@ from torch import Tensor
 from training_fixtures import random_books, small_codec, tone, utterance
 
 from training import corpus
-from training.codec import train_vocoder
-from training.codec.codebooks import BOOK_SIZE, BOOKS, VOICES
+from training.codec import loop
+from training.codec.codebooks import BOOK_SIZE, BOOKS
+from training.codec.crops import Crops
+from training.codec.loop import pace_at
 from training.codec.losses import Judges, spectral_loss
-from training.codec.train_vocoder import Crops, Trainer, VocoderRecipe, pace_at, train
+from training.codec.train_vocoder import Trainer, VocoderRecipe, load_vocoder, train
 from training.codec.vocoder import Vocoder
-from training.frames import FRAME
+from training.frames import FRAME, VOICES
 
 __all__ = ["small_codec"]
 FRAMES = 12
@@ -134,7 +136,7 @@ def run(made_run: Path, tmp_path: Path) -> Path:
 
 
 def test_crops_hold_codes_and_the_audio_they_stand_for(run: Path) -> None:
-    crops = Crops(run, FRAMES, shards=1)
+    crops = Crops(run, FRAMES, most_shards=1)
     codes, audio = crops.draw(6, np.random.default_rng(0))
     assert (codes.shape, codes.dtype) == ((6, BOOKS, FRAMES), torch.int64)
     assert (audio.shape, audio.dtype) == ((6, FRAMES * FRAME), torch.float32)
@@ -212,7 +214,7 @@ def test_the_average_follows_the_vocoder(tmp_path: Path, crop: tuple[Tensor, Ten
 @pytest.mark.usefixtures("small_codec")
 def test_training_ends_after_its_steps_and_is_logged(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.random.get_rng_state()
-    monkeypatch.setattr(train_vocoder, "REPORT", 3)
+    monkeypatch.setattr(loop, "REPORT", 3)
     train(run, steps=7, judged_from=4, shards=1, recipe=RECIPE)
     entries = [json.loads(line) for line in (run / "vocoder" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [3, 6]
@@ -221,6 +223,7 @@ def test_training_ends_after_its_steps_and_is_logged(run: Path, monkeypatch: pyt
     state = torch.load(run / "vocoder" / "vocoder.pt", weights_only=True)
     assert (state["step"], state["judged"]) == (7, 3)
     assert torch.equal(before, torch.random.get_rng_state()), "no one else's random numbers are touched"
+    assert torch.equal(load_vocoder(run).tables, state["average"]["tables"])
 
 
 def test_the_pace_falls_to_a_twentieth_at_the_end() -> None:

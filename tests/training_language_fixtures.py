@@ -15,7 +15,7 @@ SIZE = Size(
 )  # fmt: skip
 MIXING = Mixing(
     usual_frames=150, most_frames=200, turn_gap=(2, 4), join_gap=(1, 3), pause_gap=(5, 8), utterances_per_chunk=12,
-    batch_rows=300,
+    batch_rows=300, reading_steps=0, reading_letters=300, practice_letters=200, practice_lengths=(20, 100),
 )  # fmt: skip
 RECIPE = Recipe(
     size=SIZE,

@@ -3,10 +3,15 @@
 import argparse
 import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
+
+from models.request import SamplingParams
+from training.frames import VOICES
 
 RUN = Path("runs/voice")
 BUILTIN = Path("weights/dia-builtin")
+DEVELOPMENT = Path("benchmarks/quality/sentences/development.txt")  # the one list that tuning may look at
 SENTENCES = 40000
 PRONUNCIATIONS = 120000
 
@@ -18,7 +23,7 @@ def main() -> None:
     steps = parser.add_subparsers(dest="step", required=True)
     steps.add_parser("sentences", help="draw the sentences")
     corpus = steps.add_parser("corpus", help="let a teacher read them")
-    corpus.add_argument("voice", choices=("S1", "S2"))
+    corpus.add_argument("voice", choices=VOICES)
     corpus.add_argument("--hours", type=float, default=8.0)
     steps.add_parser("encode", help="turn what they read into codes")
     vocoder = steps.add_parser("vocoder", help="train what turns codes into sound")
@@ -26,9 +31,6 @@ def main() -> None:
     vocoder.add_argument("--judged-from", type=int, default=1400, help="steps before the discriminators join")
     _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), steps=800)
     steps.add_parser("pronunciations", help="write down how words are read")
-    pretrain = steps.add_parser("pretrain", help="teach the text encoder to read")
-    pretrain.add_argument("--minutes", type=float, default=15)
-    pretrain.add_argument("--threads", type=int, default=2)
     language = steps.add_parser("language", help="train the language model")
     language.add_argument("--minutes", type=float, default=100, help="of training in all (default: %(default)s)")
     language.add_argument("--threads", type=int, default=2)
@@ -36,6 +38,8 @@ def main() -> None:
     export = steps.add_parser("export", help="write the checkpoint in the published formats")
     export.add_argument("--to", type=Path, default=BUILTIN, help="default: %(default)s")
     export.add_argument("--scales", type=float, nargs="+", help="of the logits of each codebook")
+    check = steps.add_parser("check", help="let the language model speak in codes and count wrong phones")
+    _check_options(check)
     trip = steps.add_parser("round-trip", help="write what the codec makes of a teacher's readings")
     trip.add_argument("--to", type=Path, default=RUN / "round-trip")
     trip.add_argument("--codec", type=Path, default=BUILTIN / "codec")
@@ -51,6 +55,15 @@ def _training_options(step: argparse.ArgumentParser, steps: int) -> None:
     step.add_argument("--threads", type=int, default=1)
 
 
+def _check_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--model", type=Path, default=BUILTIN / "model", help="default: %(default)s")
+    step.add_argument("--lines", type=Path, default=DEVELOPMENT, help="texts, one a line (default: %(default)s)")
+    step.add_argument("--limit", type=int, help="of lines, from the first one (default: all)")
+    step.add_argument("--temperature", type=float, default=SamplingParams.temperature, help="default: %(default)s")
+    step.add_argument("--cfg-scale", type=float, default=SamplingParams.cfg_scale, help="default: %(default)s")
+    step.add_argument("--threads", type=int, default=1)
+
+
 def _sentences(options: argparse.Namespace) -> None:
     from training.sentences import write_sentences
 
@@ -59,12 +72,12 @@ def _sentences(options: argparse.Namespace) -> None:
 
 def _corpus(options: argparse.Namespace) -> None:
     from training.corpus import generate
-    from training.teachers import VOICES
+    from training.teachers import TEACHERS
 
     sentences = json.loads((options.run / "sentences.json").read_text())
-    half = len(sentences) * 3 // 5  # [S1] is cheap to read and gets more
-    part = sentences[:half] if options.voice == "S1" else sentences[half:]
-    generate(options.run / "corpus", options.voice, VOICES[options.voice], part, options.hours)
+    cut = len(sentences) * 3 // 5  # the first voice is cheap to read and gets more
+    part = sentences[:cut] if options.voice == VOICES[0] else sentences[cut:]
+    generate(options.run / "corpus", options.voice, TEACHERS[options.voice], part, options.hours)
 
 
 def _encode(options: argparse.Namespace) -> None:
@@ -98,13 +111,6 @@ def _pronunciations(options: argparse.Namespace) -> None:
     write_pronunciations(options.run, PRONUNCIATIONS, options.seed + 100)
 
 
-def _pretrain(options: argparse.Namespace) -> None:
-    from training.language.pretrain import pretrain
-    from training.language.recipe import Recipe
-
-    pretrain(options.run, Recipe(seed=options.seed), options.minutes, options.threads)
-
-
 def _language(options: argparse.Namespace) -> None:
     from training.language.recipe import Recipe
     from training.language.train import train
@@ -115,7 +121,6 @@ def _language(options: argparse.Namespace) -> None:
         minutes=options.minutes,
         threads=options.threads,
         cooldown_from=options.cooldown_from,
-        encoder_from=options.run / "language" / "encoder.ckpt",
     )
 
 
@@ -123,6 +128,22 @@ def _export(options: argparse.Namespace) -> None:
     from training.export import SCALES, export
 
     export(options.run, options.to, options.scales or SCALES)
+
+
+def _check(options: argparse.Namespace) -> None:
+    import torch
+
+    from training.check import check, scripts_of
+
+    torch.set_num_threads(options.threads)
+    scripts = scripts_of(options.lines.read_text(encoding="utf-8").splitlines(), options.limit)
+    if not scripts:
+        raise ValueError(f"{options.lines} holds no text to speak")
+    sampling = SamplingParams(temperature=options.temperature, cfg_scale=options.cfg_scale)
+    score = check(options.run, options.model, scripts, sampling)
+    asked = {"model": str(options.model), "lines": len(scripts)}
+    asked |= {"temperature": sampling.temperature, "cfg_scale": sampling.cfg_scale}
+    print(json.dumps(asked | asdict(score)))
 
 
 def _round_trip(options: argparse.Namespace) -> None:

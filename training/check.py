@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from models.decoding.cache import KeyValuePool
 from models.decoding.runtime import Runtime
@@ -23,26 +22,35 @@ from models.dia.tokenizer import encode
 from models.dia.verbalise import verbalise
 from models.request import SamplingParams
 from training.codec.codebooks import NAMES, PARTS, Codebooks
+from training.frames import VOICES
 from training.phones import PAUSES, phones_of
 
-SLOTS = 8
-MOST_FRAMES = 1000
-_TURN = re.compile(r"\[S([12])\]([^\[]*)")
+SLOTS = 8  # scripts spoken side by side
+MOST_FRAMES = 1000  # of a script
+_TURN = re.compile(rf"\[({'|'.join(VOICES)})\]([^\[]*)")
 
-Said = list[tuple[int, str]]  # voice and phone
+Said = list[tuple[int, str]]  # index of the voice, and phone
 
 
 @dataclass(frozen=True)
 class Score:
-    """phone_errors: of the phones that should have been said. ended: share that stopped by itself."""
+    """phone_errors: share of the phones that should have been said. ended: share that stopped by itself."""
 
     phone_errors: float
     ended: float
     frames: int
 
 
+def scripts_of(lines: Sequence[str], limit: int | None = None) -> list[str]:
+    """The first `limit` lines that say anything; the voices take turns at those without a tag."""
+    scripts = [line.strip() for line in lines if line.strip()][:limit]
+    return [
+        script if _TURN.match(script) else f"[{VOICES[i % len(VOICES)]}] {script}" for i, script in enumerate(scripts)
+    ]
+
+
 def check(run: Path, model: Path, scripts: Sequence[str], sampling: SamplingParams) -> Score:
-    """Speak the scripts in codes and compare phones, the voice included."""
+    """Speak the scripts in codes and compare phones, the voice included. run: whose codebooks the model speaks in."""
     books = Codebooks.load(run / "codebooks.npz")
     sequences = speak(model, scripts, sampling)
     wrong = total = 0
@@ -56,16 +64,25 @@ def check(run: Path, model: Path, scripts: Sequence[str], sampling: SamplingPara
 
 def speak(model: Path, scripts: Sequence[str], sampling: SamplingParams) -> list[CodeSequence]:
     """One finished sequence for each script, SLOTS at a time."""
-    network = DiaNetwork.load(
-        model, dtype=torch.float32, device=torch.device("cpu"), packs=Packs.of(Runtime.from_environ({}))
-    )
-    decoder = DiaDecoder(network, KeyValuePool(network.cache_shape, SLOTS, torch.device("cpu")))
-    config = network.config
-    nothing = np.zeros((config.decoder.codebooks, 0), np.int64)
+    decoder = _decoder(model)
+    delays = decoder.network.config.delays
+    nothing = np.zeros((len(delays), 0), np.int64)
+    most = min(MOST_FRAMES, decoder.max_frames)
     sequences = [
-        CodeSequence(tuple(encode(verbalise(script))), nothing, sampling.with_seed(i), MOST_FRAMES, config.delays)
+        CodeSequence(tuple(encode(verbalise(script))), nothing, sampling.with_seed(i), most, delays)
         for i, script in enumerate(scripts)
     ]
+    _finish(sequences, decoder)
+    return sequences
+
+
+def _decoder(model: Path) -> DiaDecoder:
+    runtime = Runtime.from_environ({"PARLEY_DEVICE": "cpu"})
+    network = DiaNetwork.load(model, dtype=runtime.dtype, device=runtime.device, packs=Packs.of(runtime))
+    return DiaDecoder(network, KeyValuePool(network.cache_shape, SLOTS, runtime.device))
+
+
+def _finish(sequences: Sequence[CodeSequence], decoder: DiaDecoder) -> None:
     waiting = list(sequences)
     running: list[CodeSequence] = []
     while waiting or running:
@@ -76,7 +93,6 @@ def speak(model: Path, scripts: Sequence[str], sampling: SamplingParams) -> list
         for sequence in [s for s in running if s.done]:
             decoder.release(sequence)
             running.remove(sequence)
-    return sequences
 
 
 def said(units: npt.NDArray[np.int64], books: Codebooks) -> Said:
@@ -95,8 +111,8 @@ def said(units: npt.NDArray[np.int64], books: Codebooks) -> Said:
 
 def _expected(script: str, books: Codebooks) -> Said:
     found: Said = []
-    for speaker, text in _TURN.findall(verbalise(script)):
-        voice = int(speaker) - 1
+    for name, text in _TURN.findall(verbalise(script)):
+        voice = VOICES.index(name)
         for phone in (phone for sentence in phones_of(text) for phone in sentence if not phone.pause):
             index = (books.unit(voice, phone.name) // PARTS) % NAMES
             found.append((voice, books.names[voice][index]))

@@ -2,8 +2,8 @@
 
 FOLDER/S1/00000.npz holds `codes` uint16 [frames, BOOKS], `char` float32 [frames] (the letter each frame speaks),
 `phone` int16 [frames], `letters` int16 [letters] (the phone read from each letter, or -1) and `meta`, a JSON list of
-text and frames. FOLDER/labels.json names the phones and gives, for each voice, a frame of
-silence in codes and its unit for each unit of the other voice.
+text and frames. FOLDER/labels.json names the phones and gives, for each voice, a frame of silence in codes and its unit
+for each unit of the other voice.
 """
 
 import json
@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from training.alignment import Aligner, label_letters
-from training.codec.codebooks import VOICES, Codebooks, Codes
+from training.codec.codebooks import Codebooks, Codes
 from training.corpus import Utterance, load_shard, shards
+from training.files import whole_file
+from training.frames import VOICES
 
 FIT_SHARDS = 6  # of each voice, for the codebooks and the alignment
 FIT_UTTERANCES = 400
@@ -64,7 +66,8 @@ def _labels(out: Path, samples: Sequence[Sequence[Utterance]], books: Codebooks)
         silence = {voice: _silence(samples[i], i, books).tolist() for i, voice in enumerate(VOICES)}
         borrowed = {voice: books.counterparts(i, 1 - i) for i, voice in enumerate(VOICES)}
         labels = {"phones": phones, "silence": silence, "borrowed": borrowed}
-        path.write_text(json.dumps(labels, ensure_ascii=False))
+        with whole_file(path) as file:
+            file.write(json.dumps(labels, ensure_ascii=False).encode())
     return {name: i for i, name in enumerate(json.loads(path.read_text())["phones"])}
 
 
@@ -91,8 +94,7 @@ def _encode_shard(
         phone.append(np.repeat(label, lengths).astype(np.int16))
         letters.append(label_letters(len(u.text), of_letter, label))
         meta.append({"text": u.text, "frames": u.frames})
-    temporary = target.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with whole_file(target) as file:
         np.savez(
             file,
             codes=np.concatenate(codes),
@@ -101,4 +103,3 @@ def _encode_shard(
             letters=np.concatenate(letters),
             meta=np.array(json.dumps(meta)),
         )
-    temporary.replace(target)

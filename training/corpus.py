@@ -6,7 +6,6 @@ number of frames and the phones of each reading, in the order of the audio.
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from training.files import whole_file
 from training.frames import FRAME, SAMPLE_RATE
 from training.reading import Teacher, read
 
@@ -80,10 +80,7 @@ def _utterances(teacher: Teacher, sentences: Sequence[str]) -> Iterator[Utteranc
 
 
 def _write(path: Path, utterances: Iterator[Utterance]) -> None:
-    """The whole shard or none of it."""
     kept = list(utterances)
     meta = [{"text": u.text, "frames": u.frames, "phones": u.phones} for u in kept]
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as file:
         np.savez(file, audio=np.concatenate([u.audio for u in kept]), meta=np.array(json.dumps(meta)))
-    temporary.replace(path)

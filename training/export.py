@@ -14,21 +14,21 @@ from safetensors.torch import save
 from torch import Tensor
 
 from training.codec.codebooks import BOOKS
-from training.codec.train_encoder import load_listener, load_vocoder
+from training.codec.train_encoder import load_listener
+from training.codec.train_vocoder import load_vocoder
 from training.codec.vocoder import Vocoder
-from training.frames import FRAME
-from training.language.checkpoints import checkpoints, state_for_export
-from training.language.recipe import Recipe, hub_config
+from training.frames import ALL_BOOKS, FRAME
+from training.language.checkpoints import checkpoints, load, state_for_export
+from training.language.recipe import Size, hub_config
 
 LOGITS = "logits_dense.weight"
-ALL_BOOKS = 9
 SCALES = (3.0, 1.5, 1.5, 1.5, 1.5)  # one per trained codebook: chosen on benchmarks/quality/sentences/development.txt
 
 
 def export(run: Path, folder: Path, scales: Sequence[float]) -> None:
     """The averaged weights of RUN's last checkpoints → folder/model and folder/codec."""
     checkpoint = checkpoints(run / "language")[-1]
-    config = hub_config(Recipe().size) | {"parley": {"name": "dia-builtin", "plain_text": True}}
+    config = hub_config(Size(**load(checkpoint)["size"])) | {"parley": {"name": "dia-builtin", "plain_text": True}}
     write_model(folder, config, state_for_export(checkpoint), scales)
     write_codec(folder, load_vocoder(run), *load_listener(run).tensors())
 

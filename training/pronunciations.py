@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from training.alignment import Aligner, Pair, label_letters
+from training.files import whole_file
 from training.phones import phones_of
 from training.sentences import WORDY, draw
 
@@ -23,12 +24,13 @@ def write_pronunciations(run: Path, count: int, seed: int) -> None:
         label_letters(len(text), aligner.align(text, phones), [labels[name] for name in phones])
         for text, phones in pairs
     ]
-    np.savez(
-        run / "pronunciations.npz",
-        text=np.frombuffer("".join(text for text, _ in pairs).encode(), np.uint8),
-        letters=np.concatenate(letters),
-        meta=np.array(json.dumps([len(text) for text, _ in pairs])),
-    )
+    with whole_file(run / "pronunciations.npz") as file:
+        np.savez(
+            file,
+            text=np.frombuffer("".join(text for text, _ in pairs).encode(), np.uint8),
+            letters=np.concatenate(letters),
+            meta=np.array(json.dumps([len(text) for text, _ in pairs])),
+        )
 
 
 def _pair(text: str, labels: dict[str, int]) -> Pair | None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from training.files import whole_file
 from training.plain import plain, words
 from training.templates import Templates
 
@@ -29,7 +30,8 @@ _QUOTED = re.compile(r'"([^"]+)"')
 def write_sentences(path: Path, count: int, seed: int) -> None:
     """Write `count` different sentences to `path` as a JSON list."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(draw(count, seed), indent=0))
+    with whole_file(path) as file:
+        file.write(json.dumps(draw(count, seed), indent=0).encode())
 
 
 def draw(count: int, seed: int, shares: Mapping[str, float] = SHARES) -> list[str]:

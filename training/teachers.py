@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from training.frames import VOICES
 from training.phones import STRESS, Phone
 from training.reading import Audio
 
@@ -127,4 +128,4 @@ def _session(model: onnx.ModelProto) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-VOICES = {"S1": Joe, "S2": Alpha}
+TEACHERS = dict(zip(VOICES, (Joe, Alpha), strict=True))

@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from training.codec.features import CEPSTRA, PITCHES, envelope, level, pitch
 from training.corpus import Utterance
+from training.files import whole_file
+from training.frames import VOICES
 
 Codes = npt.NDArray[np.uint16]
 Floats = npt.NDArray[np.float32]
 
 BOOK_SIZE = 512
-VOICES = ("S1", "S2")
 PARTS = 3  # of a phone
 NAMES = BOOK_SIZE // (PARTS * len(VOICES))  # phones a voice has units for: 85
 LEVELS = np.arange(-58.0, -9.0, 7.0)  # decibels: the seven steps between eight levels
@@ -92,7 +93,8 @@ class Codebooks:
         return np.stack(codes, axis=1).astype(np.uint16)
 
     def save(self, path: Path) -> None:
-        np.savez(path, envelopes=self.envelopes, names=np.array(["\n".join(names) for names in self.names]))
+        with whole_file(path) as file:
+            np.savez(file, envelopes=self.envelopes, names=np.array(["\n".join(names) for names in self.names]))
 
     @classmethod
     def load(cls, path: Path) -> Self:

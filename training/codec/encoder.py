@@ -41,18 +41,28 @@ class Listener(nn.Module):
 
     @torch.no_grad()
     def balance(self, audio: Tensor) -> None:
-        """Before the first step: scale every convolution so that it puts out values of unit variance for `audio`.
+        """Before the first step: scale every convolution so that what it puts out for `audio` is of unit variance.
 
         Speech is so quiet that the usual first weights would pass on a whisper, and learning would take for ever.
+        What a residual unit adds is scaled to RESIDUAL_SCALE. Biases are measured but not scaled, so the first layer,
+        where they outweigh the speech, puts out less.
         """
-        for name, layer in self.encoder.named_modules():
-            if isinstance(layer, nn.Conv1d):
-                spread: list[Tensor] = []
-                hook = layer.register_forward_hook(lambda _, __, out, seen=spread: seen.append(out.std()))
-                self.encoder(audio[:, None])
+        layers = {name: m for name, m in self.encoder.named_modules() if isinstance(m, nn.Conv1d)}
+        adding = {m for name, m in layers.items() if "res_unit" in name and name.endswith("conv2")}
+
+        def scale(layer: nn.Conv1d, _: tuple[Tensor], out: Tensor) -> Tensor:
+            """Of the layer and of what it has just put out, so that the layers after it see it scaled."""
+            factor = (RESIDUAL_SCALE if layer in adding else 1.0) / out.std().clamp(min=1e-4)
+            layer.weight.mul_(factor)
+            bias = 0.0 if layer.bias is None else layer.bias[:, None]
+            return factor * (out - bias) + bias
+
+        hooks = [layer.register_forward_hook(scale) for layer in layers.values()]
+        try:
+            self.encoder(audio[:, None])
+        finally:
+            for hook in hooks:
                 hook.remove()
-                branch = RESIDUAL_SCALE if "res_unit" in name and name.endswith("conv2") else 1.0
-                layer.weight.mul_(branch / spread[0].clamp(min=1e-4))
 
     def tensors(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """What the export writes: the encoder's tensors and each book's projection."""

@@ -3,6 +3,7 @@
 The tables become the `codebook` and `out_proj` tensors of the published format, so nothing is lost at export.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,26 @@ from torch.nn import functional
 from transformers import DacConfig
 from transformers.models.dac.modeling_dac import DacDecoder
 
-from training.codec.codebooks import BOOK_SIZE, BOOKS, Codebooks
+from training.codec.codebooks import BOOK_SIZE, BOOKS, LEVELS, Codebooks, pitch_and_level
+from training.codec.features import PITCHES
+from training.frames import ALL_BOOKS, FRAME, SAMPLE_RATE
 
 CODE_WIDTH = 32
 RATIOS = (8, 4, 4, 4)  # ten frames of look-ahead, half the work of 8·8·4·2
 HIDDEN = 256
 LATENT = 256
+LEVEL_STEPS = 6  # of a row that says a level
 
 
 def dac_config() -> dict[str, Any]:
     """config.json of the codec, in transformers' names; the encoder mirrors the decoder."""
     return {
-        "sampling_rate": 44100,
+        "sampling_rate": SAMPLE_RATE,
         "encoder_hidden_size": LATENT // 2 ** len(RATIOS),
         "decoder_hidden_size": HIDDEN,
         "downsampling_ratios": list(reversed(RATIOS)),
         "upsampling_ratios": list(RATIOS),
-        "n_codebooks": 9,
+        "n_codebooks": ALL_BOOKS,
         "codebook_size": BOOK_SIZE,
         "codebook_dim": CODE_WIDTH,
         "quantizer_dropout": 0.0,
@@ -72,10 +76,13 @@ class Vocoder(nn.Module):
 
 
 def _pitch_rows() -> Tensor:
-    """[BOOK_SIZE, CODE_WIDTH]: waves over the pitch scale, a mark for "no pitch", and the level."""
-    code = torch.arange(BOOK_SIZE)
-    pitch, level = code // 8, code % 8
+    """[BOOK_SIZE, CODE_WIDTH]: waves over the pitch scale, a mark for pitch and one for none, steps over the level."""
+    pitch, level = torch.tensor([pitch_and_level(code) for code in range(BOOK_SIZE)]).unbind(1)
     voiced = (pitch > 0).float()[:, None]
-    angles = (pitch / 64)[:, None] * torch.pi * torch.arange(1, CODE_WIDTH - 7)
-    steps = (level[:, None] / 7 - torch.linspace(0, 1, 6)).tanh()
-    return torch.cat([voiced * torch.cos(angles), 1 - voiced, voiced, steps], dim=1)[:, :CODE_WIDTH]
+    waves = torch.arange(1, CODE_WIDTH - 2 - LEVEL_STEPS + 1)
+    angles = (pitch / (PITCHES + 1))[:, None] * torch.pi * waves
+    steps = (level[:, None] / len(LEVELS) - torch.linspace(0, 1, LEVEL_STEPS)).tanh()
+    return torch.cat([voiced * torch.cos(angles), 1 - voiced, voiced, steps], dim=1)
+
+
+assert math.prod(RATIOS) == FRAME, RATIOS

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from training.language.recipe import CHANNELS, DELAYS, Corruption, Mixing
+from training.language.recipe import DELAYS, Corruption, Mixing
 from training.language.utterances import UNKNOWN, Example, Placed, Utterance, borrow, join
 
 IGNORE = -100  # of targets: what is not learned
@@ -225,7 +225,7 @@ def _rows(frames: int, codebooks: int) -> int:
 def delayed(codes: npt.NDArray[np.int64], specials: Specials) -> npt.NDArray[np.int64]:
     """codes [T, K] → the grid [T + 2 + largest delay, K]: BOS, codes, one EOS and PAD, each codebook by its delay."""
     T, K = codes.shape
-    grid = np.full((T + 2 + DELAYS[CHANNELS - 1], K), specials.pad)
+    grid = np.full((T + 2 + DELAYS[-1], K), specials.pad)
     for k, delay in enumerate(DELAYS[:K]):
         grid[: 1 + delay, k] = specials.bos
         grid[1 + delay : 1 + delay + T, k] = codes[:, k]

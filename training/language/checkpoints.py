@@ -1,16 +1,12 @@
-"""A training run on disk: everything needed to go on, written so that a crash leaves the last whole one.
+"""A training run on disk: everything needed to go on. FOLDER/00001234.pt is the state after that many steps."""
 
-FOLDER/00001234.pt is the state after that many steps; log.jsonl holds a line of numbers for each report.
-"""
-
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from training.files import whole_file
 from training.language.network import EXTRA
 
 KEPT = 2  # checkpoints
@@ -21,9 +17,8 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write a checkpoint and delete all but the last KEPT."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{step:08d}.pt"
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        torch.save(state, file)
     for old in checkpoints(folder)[:-KEPT]:
         old.unlink()
     return path
@@ -37,11 +32,6 @@ def checkpoints(folder: Path) -> list[Path]:
 def load(path: Path) -> dict[str, Any]:
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-def append_log(folder: Path, entry: dict[str, Any]) -> None:
-    with (folder / "log.jsonl").open("a") as file:
-        file.write(json.dumps(entry) + "\n")
 
 
 def state_for_export(checkpoint: Path) -> dict[str, Tensor]:

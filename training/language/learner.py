@@ -16,8 +16,6 @@ from training.language.recipe import Optimiser
 from training.language.workers import Workers
 from training.muon import Muon
 
-ENCODER = ("model.encoder.", "extra.letter.")  # what pretraining on text alone trains
-
 
 class Learner:
     def __init__(self, network: DiaTraining, numbers: Optimiser) -> None:
@@ -94,12 +92,3 @@ class Learner:
         self.muon.load_state(state["velocity"])
         self.adam.load_state_dict(state["adam"])
         self.steps = state["steps"]
-
-    def take_encoder(self, weights: dict[str, Tensor]) -> None:
-        """Begin with these weights of the encoder and the letters' head."""
-        assert all(name.startswith(ENCODER) for name in weights), sorted(weights)[:3]
-        named = dict(self.network.named_parameters())
-        with torch.no_grad():
-            for name, weight in weights.items():
-                named[name].copy_(weight)
-                self.average[name].copy_(weight)

@@ -1,9 +1,12 @@
-"""What the network is trained to do: the next codes, and three aids that teach it to read. Knows no optimiser.
+"""What the network is trained to do: the next codes, and aids that teach it to read. Knows no optimiser.
 
 The aids: attention heads that stay near the letter being spoken; the phone of each frame, read off the middle of the
-decoder; the phone of each letter, read off the encoder.
+decoder; the phone of each letter, read off the encoder; the place in the text of both. Without the last the encoder
+says nothing of places, since it rotates queries and keys by their distance only: the decoder then goes by the letters
+around, and where these come twice it may jump.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.language.batches import IGNORE, Batch
-from training.language.network import DiaTraining, Hidden
+from training.language.network import PLACE_PERIODS, DiaTraining, Hidden
 from training.language.recipe import Weights
 
 ROWS_AT_ONCE = 256  # of logits in float32: they stay in the cache
@@ -28,12 +31,13 @@ class Losses:
     guide: Tensor
     phone: Tensor
     letter: Tensor
+    place: Tensor  # squared error of a sine
     correct: Tensor  # share of codebook 0 where the target is the likeliest
     mass: Tensor  # attention of the guided heads within reach
 
     def numbers(self) -> dict[str, float]:
         named = {f"code{k}": value for k, value in enumerate(self.codes)}
-        named |= {"guide": self.guide, "phone": self.phone, "letter": self.letter}
+        named |= {"guide": self.guide, "phone": self.phone, "letter": self.letter, "place": self.place}
         named |= {"correct": self.correct, "mass": self.mass}
         return {name: float(value.detach()) for name, value in named.items()}
 
@@ -45,15 +49,17 @@ def losses_of(network: DiaTraining, batch: Batch, weights: Weights) -> Losses:
     phone = class_loss(network.extra.phone, hidden.middle.to(network.dtype), batch.phones)
     letter = class_loss(network.extra.letter, hidden.text.to(network.dtype), batch.letters)
     total = weights.first_codebook * codes[0] + weights.other_codebook * torch.stack(codes[1:]).sum()
-    total = total + weights.guide * guide + weights.phone * phone + weights.letter * letter
-    parts = (tuple(c.detach() for c in codes), guide.detach(), phone.detach(), letter.detach())
-    return Losses(total, *parts, correct, mass.detach())
+    place = _letter_place(network, hidden.text, batch.ids) + _row_place(network, hidden.middle, batch)
+    total = total + weights.guide * guide + weights.phone * phone + weights.letter * letter + weights.place * place
+    aids = guide.detach(), phone.detach(), letter.detach(), place.detach()
+    return Losses(total, tuple(c.detach() for c in codes), *aids, correct, mass.detach())
 
 
-def practice_loss(network: DiaTraining, ids: Tensor, letters: Tensor) -> Tensor:
-    """Of the text encoder alone, on texts that nobody has spoken: both [B, S]."""
+def practice_loss(network: DiaTraining, weights: Weights, ids: Tensor, letters: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the text encoder alone, on texts that nobody has spoken, both [B, S]: to minimise, and the phones' part."""
     text = network.model.encoder(ids, ids != 0)
-    return class_loss(network.extra.letter, text.to(network.dtype), letters)
+    phone = class_loss(network.extra.letter, text.to(network.dtype), letters)
+    return weights.practice * phone + weights.place * _letter_place(network, text, ids), phone.detach()
 
 
 def hidden_of(network: DiaTraining, batch: Batch, weights: Weights) -> Hidden:
@@ -71,6 +77,25 @@ def class_loss(head: nn.Linear, x: Tensor, targets: Tensor) -> Tensor:
     known = targets != IGNORE
     logits = F.linear(x[known], head.weight.to(x.dtype)).float() + head.bias
     return F.cross_entropy(logits, targets[known], reduction="sum") / max(1, len(logits))
+
+
+def _letter_place(network: DiaTraining, text: Tensor, ids: Tensor) -> Tensor:
+    """text [B, S, D] of ids [B, S], 0 where there is none."""
+    places = torch.arange(ids.shape[1]).expand(ids.shape)
+    return _place_loss(network.extra.letter_place, text[ids != 0], places[ids != 0])
+
+
+def _row_place(network: DiaTraining, middle: Tensor, batch: Batch) -> Tensor:
+    return _place_loss(network.extra.row_place, middle[batch.guided], batch.char[batch.guided])
+
+
+def _place_loss(head: nn.Linear, x: Tensor, places: Tensor) -> Tensor:
+    """x [N, D] and where in the text [N] → mean squared error of the sines and cosines read off x."""
+    if not len(x):
+        return torch.zeros(())
+    angles = places[:, None] * (2 * math.pi / torch.tensor(PLACE_PERIODS))
+    wanted = torch.cat([angles.sin(), angles.cos()], dim=1)
+    return F.mse_loss(head(F.rms_norm(x, x.shape[-1:])), wanted)
 
 
 def _code_losses(network: DiaTraining, rows: Tensor, targets: Tensor) -> tuple[list[Tensor], Tensor]:

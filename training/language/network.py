@@ -19,6 +19,7 @@ EXTRA = "extra."  # what names of tensors begin with that inference does without
 EXPLICIT_ROWS = 512  # up to here attention in two products beats torch's fused one on a CPU, whose backward is slow
 EMBEDDING_SCALE = 0.05  # standard deviation: five of them are added up
 HEAD_SCALE = 0.5
+PLACE_PERIODS = (32, 64, 128, 256, 512, 1024)  # letters: a place in the text is the sine and cosine of each
 BRANCH_SCALE = 0.3  # of what attention and MLP add to the residual stream
 
 
@@ -185,10 +186,15 @@ class _Extra(nn.Module):
         super().__init__()
         self.phone = nn.Linear(config.decoder.width, phones)
         self.letter = nn.Linear(config.encoder.width, phones)
+        self.letter_place = nn.Linear(config.encoder.width, 2 * len(PLACE_PERIODS))
+        self.row_place = nn.Linear(config.decoder.width, 2 * len(PLACE_PERIODS))
+        for head in (self.letter_place, self.row_place):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
 
 
 class DiaTraining(nn.Module):
-    """One network with its two extra heads: phones of frames from the decoder, phones of letters from the encoder."""
+    """One network with its extra heads: the phones and the places of frames, and those of letters."""
 
     def __init__(self, config: DiaConfig, codebooks: int, phones: int, dtype: torch.dtype) -> None:
         super().__init__()

@@ -14,40 +14,44 @@ from torch import Tensor
 
 from training.language.batches import IGNORE
 
-Reading = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # ids and letters of one turn, tag included
+Reading = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # letters and their phones
 
 
 class Practice:
-    """Batches of readings of like length."""
+    """Batches of texts as long as scripts are: readings in a row, a tag where the speaker changes."""
 
-    def __init__(self, readings: list[Reading]) -> None:
-        self._readings = sorted(readings, key=lambda reading: len(reading[0]))
-        self._starts = np.cumsum([0, *(len(ids) for ids, _ in self._readings)])
+    def __init__(self, readings: list[Reading], lengths: tuple[int, int]) -> None:
+        self._readings, self._lengths = readings, lengths
 
     @classmethod
-    def load(cls, path: Path) -> "Practice":
+    def load(cls, path: Path, lengths: tuple[int, int]) -> "Practice":
+        """lengths: the shortest and the longest text, in letters."""
         with np.load(path) as file:
-            text, letters, lengths = file["text"], file["letters"], json.loads(str(file["meta"]))
-        assert sum(lengths) == len(text) == len(letters), (path, sum(lengths), len(text), len(letters))
-        ends = np.cumsum(lengths)[:-1]
+            text, letters, sizes = file["text"], file["letters"], json.loads(str(file["meta"]))
+        assert sum(sizes) == len(text) == len(letters), (path, sum(sizes), len(text), len(letters))
+        ends = np.cumsum(sizes)[:-1]
         pairs = zip(np.split(text, ends), np.split(letters, ends), strict=True)
-        return cls([_tagged(t.astype(np.int64), p.astype(np.int64), i % 2 + 1) for i, (t, p) in enumerate(pairs)])
+        return cls([(t.astype(np.int64), p.astype(np.int64)) for t, p in pairs], lengths)
 
     def batch(self, letters: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """About so many letters of readings from one place in the order of lengths → ids and phones [B, S]."""
-        start = int(random.integers(max(1, self._starts[-1] - letters)))
-        first, after = np.searchsorted(self._starts, (start, start + letters), side="right")
-        chosen = self._readings[first - 1 : max(first, after - 1)]
-        return _pad([ids for ids, _ in chosen], 0), _pad([phones for _, phones in chosen], IGNORE)
+        """About so many letters: texts of one length, the last reading of each cut there → ids and phones [B, S]."""
+        length = int(random.integers(self._lengths[0], self._lengths[1] + 1))
+        rows = [self._text(length, random) for _ in range(max(1, letters // length))]
+        ids, phones = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+        return ids, phones
 
-
-def _tagged(text: npt.NDArray[np.int64], letters: npt.NDArray[np.int64], tag: int) -> Reading:
-    ids = np.concatenate([[tag, ord(" ")], text])
-    return ids, np.concatenate([[IGNORE, IGNORE], np.where(letters < 0, IGNORE, letters)])
-
-
-def _pad(rows: list[npt.NDArray[np.int64]], value: int) -> Tensor:
-    out = np.full((len(rows), max(map(len, rows))), value)
-    for row, content in zip(out, rows, strict=True):
-        row[: len(content)] = content
-    return torch.from_numpy(out)
+    def _text(self, length: int, random: np.random.Generator) -> Reading:
+        """Readings in a row, each by either speaker, of exactly `length` letters."""
+        parts: list[Reading] = []
+        speaker, left = -1, length
+        while left > 0:
+            before, speaker = speaker, int(random.integers(2))
+            space = b" " if parts else b""
+            tag = b"" if speaker == before else bytes([speaker + 1, ord(" ")])
+            head = np.frombuffer(space + tag, np.uint8).astype(np.int64)
+            text, phones = self._readings[int(random.integers(len(self._readings)))]
+            parts.append((head, np.full(len(head), IGNORE)))
+            parts.append((text, np.where(phones < 0, IGNORE, phones)))
+            left -= len(head) + len(text)
+        ids, phones = (np.concatenate(column)[:length] for column in zip(*parts, strict=True))
+        return ids, phones

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.dia.config import DiaConfig
+from training.frames import ALL_BOOKS
 
-CHANNELS = 9  # codebooks of Dia, idle ones included
-DELAYS = (0, 8, 9, 10, 11, 12, 13, 14, 15)
+DELAYS = (0, 8, 9, 10, 11, 12, 13, 14, 15)  # frames, of each of Dia's codebooks, idle ones included
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Size:
     cross_head_dim: int = 64
     rows: int = 1536
     codes: int = 512  # ids of a codebook; eos, pad and bos follow, and one that nothing uses
-    codebooks: int = 5  # active: the first of the nine
+    codebooks: int = 5  # active: the first ones
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class Mixing:
     borrowed_share: float = 0.25  # readings lent by the voice that has more, of all others in an epoch
     batch_rows: int = 2000  # padding included
     batches_per_step: int = 2  # whose gradients are averaged: as many threads can work
+    reading_steps: int = 400  # at the beginning: the text encoder learns to read before it hears anything
+    reading_letters: int = 4000  # of a batch in these
+    practice_letters: int = 1500  # beside a batch later on: words are many, and few of them are ever spoken
+    practice_lengths: tuple[int, int] = (40, 400)  # of texts to practise on, in letters
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Weights:
     phone: float = 0.3
     letter: float = 0.3
     practice: float = 1.0  # of reading texts that nobody has spoken
+    place: float = 1.0  # of knowing where in the text a letter stands, and a frame
     guide_layers: tuple[int, ...] = (0, 1, 2)
     guide_heads: int = 2
     guide_width: float = 1.5  # characters to either side
@@ -105,7 +110,6 @@ class Recipe:
     corruption: Corruption = field(default_factory=Corruption)
     weights: Weights = field(default_factory=Weights)
     optimiser: Optimiser = field(default_factory=Optimiser)
-    practice_letters: int = 1500  # a batch, beside its frames: words are many, and few of them are ever spoken
     seed: int = 1
     bfloat16: bool = True
     validate_every: int = 500  # steps
@@ -165,6 +169,6 @@ def _decoder_config(size: Size) -> dict[str, Any]:
         "cross_num_key_value_heads": size.cross_heads,
         "cross_head_dim": size.cross_head_dim,
         "max_position_embeddings": size.rows,
-        "num_channels": CHANNELS,
+        "num_channels": ALL_BOOKS,
         "vocab_size": size.codes + 4,
     }

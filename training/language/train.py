@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.files import append_log
+from training.frames import FRAME_RATE
 from training.language.batches import Batch, Specials, Stream, collate, corrupt, validation
-from training.language.checkpoints import append_log, checkpoints, load, save
+from training.language.checkpoints import checkpoints, load, save
 from training.language.learner import Learner
 from training.language.losses import losses_of, practice_loss
 from training.language.network import DiaTraining
@@ -29,9 +31,9 @@ from training.language.recipe import Recipe
 from training.language.utterances import Example, Labels, load_utterances
 from training.language.workers import Workers
 
-FRAME_RATE = 44_100 / 512  # a second
-
 log = logging.getLogger("training")
+
+Found = tuple[list[Tensor], dict[str, float]]  # of a batch: gradients and numbers
 
 
 @dataclass
@@ -74,12 +76,11 @@ def train(
     threads: int = 2,
     resume: bool = True,
     cooldown_from: Path | None = None,
-    encoder_from: Path | None = None,
 ) -> Path:
     """Train on RUN/codes into RUN/language until the budget is used up or SIGTERM comes → the last checkpoint.
 
     resume: go on from the last checkpoint, if there is one; the budget counts what it has used. cooldown_from: go on
-    from this one and let the rates fall to zero over the budget, counted from there. encoder_from: what pretrain wrote.
+    from this one and let the rates fall to zero over the budget, counted from there.
     """
     trainer = Trainer(run, recipe, Budget(minutes, steps))
     found = checkpoints(trainer.folder) if resume else []
@@ -88,8 +89,6 @@ def train(
         trainer.start_cooldown()
     elif found:
         trainer.restore(load(found[-1]))
-    elif encoder_from is not None:
-        trainer.learner.take_encoder(load(encoder_from))
     return trainer.run(threads)
 
 
@@ -104,7 +103,7 @@ class Trainer:
         utterances = load_utterances(run / "codes")
         self.stream = Stream(utterances, labels.silence, recipe.mixing, recipe.seed, labels.borrowed)
         readings = run / "pronunciations.npz"
-        self.practice = Practice.load(readings) if recipe.practice_letters and readings.exists() else None
+        self.practice = Practice.load(readings, recipe.mixing.practice_lengths) if readings.exists() else None
         self.held_out = [collate(g, self.specials) for g in validation(utterances, labels.silence, recipe.mixing)]
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         network = DiaTraining.seeded(config, recipe.size.codebooks, len(labels.phones), dtype, recipe.seed)
@@ -131,7 +130,13 @@ class Trainer:
         o, p = self.recipe.optimiser, self.progress
         start = p.cooldown_start if p.cooldown_end >= 0 else self.end * (1 - o.decay_share)
         left = (self.end - self.budget.used(p)) / (self.end - start)
-        return max(0.0, min(1.0, (p.step + 1) / o.warmup_steps, left))
+        begun = p.step if self._only_reads else p.step - self.recipe.mixing.reading_steps
+        return max(0.0, min(1.0, (begun + 1) / o.warmup_steps, left))
+
+    @property
+    def _only_reads(self) -> bool:
+        """Whether the next step is one of the first, in which the text encoder learns to read on its own."""
+        return self.progress.step < self.recipe.mixing.reading_steps
 
     def run(self, threads: int) -> Path:
         p, recipe = self.progress, self.recipe
@@ -140,7 +145,10 @@ class Trainer:
         stream = self.stream.batches(p.chunk, p.batch)
         with _terminated() as stop, Workers(threads) as workers:
             while not stop.is_set() and self.budget.used(p) < self.end:
-                meter.add(self._step([next(stream) for _ in range(recipe.mixing.batches_per_step)], workers))
+                if self._only_reads:
+                    meter.add(self._read(workers))
+                else:
+                    meter.add(self._step([next(stream) for _ in range(recipe.mixing.batches_per_step)], workers))
                 p.minutes = (time.monotonic() - clock) / 60
                 if p.step % recipe.report_every == 0:
                     self._report(meter)
@@ -153,18 +161,35 @@ class Trainer:
                 self._validate(workers)
         return self._save()
 
-    def _step(self, taken: list[tuple[tuple[int, int], list[Example]]], workers: Workers) -> dict[str, float]:
-        p = self.progress
-        found = workers.map(self._gradients, [(i, examples) for i, (_, examples) in enumerate(taken)])
-        self.learner.step([gradients for gradients, _ in found], self.rate, workers)
-        numbers = [n for _, n in found]
-        frames = sum(n["frames"] for n in numbers)
-        p.step += 1
-        p.frames += int(frames)
-        p.chunk, p.batch = taken[-1][0]
-        return {name: frames if name == "frames" else float(np.mean([n[name] for n in numbers])) for name in numbers[0]}
+    def _read(self, workers: Workers) -> dict[str, float]:
+        """A step of reading alone."""
+        return self._learn(workers.map(self._reading, range(self.recipe.mixing.batches_per_step)), workers)
 
-    def _gradients(self, part: tuple[int, list[Example]]) -> tuple[list[Tensor], dict[str, float]]:
+    def _step(self, taken: list[tuple[tuple[int, int], list[Example]]], workers: Workers) -> dict[str, float]:
+        numbers = self._learn(
+            workers.map(self._gradients, [(i, examples) for i, (_, examples) in enumerate(taken)]), workers
+        )
+        p = self.progress
+        p.frames += int(numbers["frames"])
+        p.chunk, p.batch = taken[-1][0]
+        return numbers
+
+    def _learn(self, found: list[Found], workers: Workers) -> dict[str, float]:
+        """One update by the gradients of some batches → their numbers: a sum of frames, means of the others."""
+        self.learner.step([gradients for gradients, _ in found], self.rate, workers)
+        self.progress.step += 1
+        numbers = [n for _, n in found]
+        means = {name: float(np.mean([n[name] for n in numbers])) for name in numbers[0]}
+        return {**means, "frames": sum(n["frames"] for n in numbers)}
+
+    def _reading(self, index: int) -> Found:
+        assert self.practice, "a recipe with reading_steps needs pronunciations.npz"
+        random = np.random.default_rng((self.recipe.seed, 3, self.progress.step, index))
+        texts = self.practice.batch(self.recipe.mixing.reading_letters, random)
+        loss, phone = practice_loss(self.learner.network, self.recipe.weights, *texts)
+        return self.learner.gradients(loss), {"practice": float(phone), "frames": 0}
+
+    def _gradients(self, part: tuple[int, list[Example]]) -> Found:
         """Of one batch of the step: gradients and numbers."""
         index, examples = part
         random = np.random.default_rng((self.recipe.seed, 2, self.progress.step, index))
@@ -173,9 +198,9 @@ class Trainer:
         numbers = {**losses.numbers(), "frames": batch.frames}
         if self.practice is None:
             return self.learner.gradients(losses.total), numbers
-        read = practice_loss(self.learner.network, *self.practice.batch(self.recipe.practice_letters, random))
-        total = losses.total + self.recipe.weights.practice * read
-        return self.learner.gradients(total), {**numbers, "practice": float(read.detach())}
+        texts = self.practice.batch(self.recipe.mixing.practice_letters, random)
+        extra, phone = practice_loss(self.learner.network, self.recipe.weights, *texts)
+        return self.learner.gradients(losses.total + extra), {**numbers, "practice": float(phone)}
 
     def _report(self, meter: "Meter") -> None:
         p = self.progress

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-SPEAKERS = ("S1", "S2")  # the tag of speaker i is the byte i + 1
+from training.frames import VOICES
+
 NO_PHONE = -1
 UNKNOWN = -1
 PAUSE = b"... "
@@ -28,7 +29,7 @@ Ints = npt.NDArray[np.int64]
 class Utterance:
     """One reading of one text by one speaker."""
 
-    speaker: int
+    speaker: int  # index into VOICES; its tag is the byte after
     text: bytes  # ASCII
     codes: npt.NDArray[np.uint16] | Ints  # [frames, K]; UNKNOWN where a frame's code is not known
     char: npt.NDArray[np.float32]  # [frames], index into text
@@ -69,14 +70,14 @@ class Labels:
     @classmethod
     def load(cls, folder: Path) -> "Labels":
         raw = json.loads((folder / "labels.json").read_text())
-        tables = (tuple(tuple(raw[name][s]) for s in SPEAKERS) for name in ("silence", "borrowed"))
+        tables = (tuple(tuple(raw[name][s]) for s in VOICES) for name in ("silence", "borrowed"))
         return cls(tuple(raw["phones"]), *tables)
 
 
 def load_utterances(folder: Path) -> list[Utterance]:
     """Every utterance of every shard that is there now, in the order of speakers and shards."""
     return [
-        u for i, name in enumerate(SPEAKERS) for path in sorted((folder / name).glob("*.npz")) for u in _shard(path, i)
+        u for i, name in enumerate(VOICES) for path in sorted((folder / name).glob("*.npz")) for u in _shard(path, i)
     ]
 
 
