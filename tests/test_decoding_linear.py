@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from models.decoding import linear
-from models.decoding.linear import ONEDNN_ROWS, Kind, available_kinds, pack
+from models.decoding.linear import ONEDNN_ROWS, Kind, PackedLinear, available_kinds, pack
 
 F32, BF16 = torch.float32, torch.bfloat16
 ON_THIS_CPU = {dtype: available_kinds("cpu", dtype) for dtype in (F32, BF16)}
@@ -19,7 +19,7 @@ def _same_threads_afterwards():
     torch.set_num_threads(before)
 
 
-def _packed(weight: Tensor, kind: Kind, dtype: torch.dtype = F32) -> nn.Module:
+def _packed(weight: Tensor, kind: Kind, dtype: torch.dtype = F32) -> PackedLinear:
     if kind not in ON_THIS_CPU[dtype]:
         pytest.skip(f"this CPU cannot run {kind} with {dtype}; it runs {ON_THIS_CPU[dtype]}")
     return pack(weight, kind, dtype)
@@ -74,6 +74,17 @@ def test_row_is_the_same_whatever_the_batch_and_the_threads(kind, dtype, shape):
             for start in (0, 64 - R):
                 got = layer(x[start : start + R])
                 assert torch.equal(got, want[start : start + R]), (threads, R, start)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("R", [1, 2, 7, 64])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_half_on_the_calling_thread_equals_half_on_all_threads(monkeypatch, shape, R, threads):
+    weight, x = _weight(*shape), _rows(R, shape[1])
+    direct = _packed(weight, "half")(x)
+    monkeypatch.setattr(linear, "_DIRECT_ELEMENTS", 0)
+    torch.set_num_threads(threads)
+    assert torch.equal(direct, _packed(weight, "half")(x))
 
 
 def test_int8_row_keeps_its_precision_beside_a_loud_one():
@@ -138,11 +149,10 @@ def test_packing_takes_a_transposed_bfloat16_parameter(kind):
     assert _error(out, x, weight.detach()) < 2.5e-2
 
 
-def test_packed_layer_describes_itself_and_has_no_state():
+def test_packed_layer_describes_itself():
     layer = pack(_weight(96, 64), "plain", F32)
     assert "64 → 96, plain" in repr(layer)
     assert (layer.in_features, layer.out_features, layer.activation_dtype) == (64, 96, F32)
-    assert not layer.state_dict()
 
 
 def test_kind_that_the_machine_lacks_is_refused_with_what_it_has(monkeypatch):

@@ -51,3 +51,18 @@ def test_cache_budget_is_in_gibibytes() -> None:
 def test_a_thread_count_from_the_environment_is_left_alone() -> None:
     assert Runtime.from_environ({**ON_CPU, "OMP_NUM_THREADS": "2"}).thread_counts == ()
     assert Runtime.from_environ(ON_CPU).thread_counts[0] == 1
+
+
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_a_text_goes_through_large_matrices_in_bfloat16_and_through_small_ones_precisely(weights: str) -> None:
+    try:
+        chosen = Runtime.from_environ({**ON_CPU, "PARLEY_WEIGHTS": weights})
+    except InvalidRequest as error:
+        pytest.skip(str(error))
+    x = torch.randn(4, 1024, generator=torch.Generator().manual_seed(0))
+    has_bfloat16 = "onednn" in runtime.available_kinds("cpu", torch.bfloat16)
+    for rows, coarse in ((1024, False), (1056, has_bfloat16)):
+        weight = torch.randn(rows, 1024, generator=torch.Generator().manual_seed(1)) / 32
+        want = x.double() @ weight.double().t()
+        error = (chosen.pack_text(weight)(x).double() - want).norm() / want.norm()
+        assert (error > 1e-3) == (coarse or (weights == "int8" and rows > 1024))

@@ -1,10 +1,13 @@
 """The decode loop: sequences share steps and nothing else."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import DiaForConditionalGeneration
 
 from conftest import plain
 from models.decoding.cache import CacheShape, KeyValuePool
@@ -170,6 +173,23 @@ def test_codes_are_never_special(dia_network: DiaNetwork) -> None:
         run(decoder(dia_network), each)
         assert codes(each).min() >= 0
         assert codes(each).max() < 1024
+
+
+@pytest.mark.parametrize("make", [decoder, static])
+def test_codebooks_that_the_head_knows_nothing_of_are_not_computed_and_stay_at_code_0(
+    hf_dia: DiaForConditionalGeneration, tmp_path: Path, make: Callable[[DiaNetwork], DiaDecoder]
+) -> None:
+    model = copy.deepcopy(hf_dia)
+    with torch.no_grad():
+        model.logits_dense.weight.view(9, 1028, -1)[4:] = 0
+        model.logits_dense.weight.view(9, 1028, -1)[2] = 0  # between others: kept
+    model.save_pretrained(tmp_path)
+    network = DiaNetwork.load(tmp_path, dtype=torch.float32, device=torch.device("cpu"), packs=Packs.alike(plain))
+    assert network.logits(torch.zeros(2, 64)).shape == (2, 4, 1028)
+    each = sequence(0)
+    run(make(network), each)
+    assert (codes(each)[4:] == 0).all()
+    assert (codes(each)[:4] != 0).mean() > 0.9
 
 
 def test_the_whole_window_can_be_used_and_not_a_row_more(dia_network: DiaNetwork) -> None:

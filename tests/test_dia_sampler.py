@@ -13,12 +13,7 @@ EOS, K, V = 1024, 9, 1028
 
 
 def options(*requests: SamplingParams) -> StepOptions:
-    return StepOptions(
-        torch.tensor([r.cfg_scale for r in requests]),
-        torch.tensor([r.temperature for r in requests], dtype=torch.float32),
-        torch.tensor([r.top_p for r in requests], dtype=torch.float32),
-        torch.tensor([r.cfg_filter_top_k for r in requests]),
-    )
+    return StepOptions.of(torch.tensor([StepOptions.numbers(request) for request in requests]))
 
 
 def literal(cond: torch.Tensor, uncond: torch.Tensor, request: SamplingParams, uniform: float, codebook: int) -> int:

@@ -42,6 +42,11 @@ class KeyValuePool:
         self.k = torch.empty(size, dtype=shape.dtype, device=device)
         self.v = torch.empty(size, dtype=shape.dtype, device=device)
         self.text: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(slots)]  # [slot][layer] → k, v [H, S, d]
+        # [layer][slot] → k, v [2·G, P, d]: views, made once because a step on a small network would notice.
+        self._heads = [
+            list(zip(k.flatten(1, 2).unbind(), v.flatten(1, 2).unbind(), strict=True))
+            for k, v in zip(self.k, self.v, strict=True)
+        ]
         self._free = list(range(slots))
         self.slots = slots
 
@@ -68,6 +73,13 @@ class KeyValuePool:
     def past(self, layer: int, slot: int, length: int) -> tuple[Tensor, Tensor]:
         """Keys and values of the first `length` positions, both branches: [2, G, length, d], views."""
         return self.k[layer, slot, :, :, :length], self.v[layer, slot, :, :, :length]
+
+    def append(self, layer: int, slot: int, position: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Put both branches' keys and values [2·G, d] at one position → all up to it: [2·G, P, d], views."""
+        keys, values = self._heads[layer][slot]
+        keys.select(1, position).copy_(k)
+        values.select(1, position).copy_(v)
+        return keys.narrow(1, 0, position + 1), values.narrow(1, 0, position + 1)
 
     def write(self, layer: int, slot: int, start: int, k: Tensor, v: Tensor) -> None:
         """Put keys and values [2, N, G, d] at positions start … start + N."""

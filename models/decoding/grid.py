@@ -5,6 +5,7 @@ CPU and part of a captured CUDA graph.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,6 +15,20 @@ from models.decoding.sampling import StepOptions, uniform_noise
 from models.decoding.sequence import CodeSequence
 
 _NEVER = 2**31  # a row that is never reached: the sequence has not ended
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What some slots need for one step. A place is a row of one slot's grid among those of all slots."""
+
+    slots: Tensor  # [B]
+    codes: Tensor  # [B, K], the row that is read
+    place: Tensor  # [B], of the row that is written
+    row: Tensor  # [B], the same, counted within its grid
+    end: Tensor  # [B], the row in which codebook 0 holds eos
+    limit: Tensor  # [B], the row in which it does at the latest
+    options: StepOptions
+    uniform: Tensor  # [B, K], the randomness of the row that is written
 
 
 class GridState:
@@ -26,68 +41,74 @@ class GridState:
         self.delays = torch.tensor(delays, device=device)  # [K]
         self.eos, self.pad, self.bos = eos, pad, bos
         # The row after the last one read, and room for a decoder that runs a little past an end it has not seen yet.
-        self.grid = torch.full((slots, K, rows + max(delays) + 2), UNKNOWN, device=device)
-        self.noise = torch.zeros(slots, self.grid.shape[-1], K, device=device)
-        self.row = torch.zeros(slots, dtype=torch.long, device=device)  # the row that is read next
-        self.end = torch.full((slots,), _NEVER, device=device)  # the row in which codebook 0 holds eos
-        self.limit = torch.full((slots,), _NEVER, device=device)  # the row in which it does at the latest
-        self.active = torch.ones(slots, dtype=torch.bool, device=device)  # a slot that is not stands still when written
-        scale, temperature, top_p = torch.ones(3, slots, device=device)
-        self.options = StepOptions(scale, temperature, top_p, torch.ones(slots, dtype=torch.long, device=device))
+        self.rows = rows + max(delays) + 2
+        self.grid = torch.full((slots * self.rows, K), UNKNOWN, device=device)
+        self.noise = torch.zeros(slots * self.rows, K, device=device)
+        self.numbers = torch.ones(slots, 4, device=device)  # of StepOptions
+        # One table, because a look-up costs as much for four numbers as for one.
+        self._marks = torch.full((slots, 4), _NEVER, device=device)
+        self.place, self.row, self.end, self.limit = self._marks.unbind(1)  # place and row: what is read next
+        self.place.copy_(torch.arange(slots) * self.rows)
+        self.row.zero_()
 
     def load(self, slot: int, sequence: CodeSequence) -> None:
         """Start a sequence in a slot: reading begins at its last known complete row."""
         prefix = delay_prefix(torch.from_numpy(sequence.prompt), self.delays.tolist(), self.bos)
-        self.grid[slot].fill_(UNKNOWN)
-        self.grid[slot, :, : prefix.shape[1]] = prefix
+        start = slot * self.rows
+        self.grid[start : start + self.rows].fill_(UNKNOWN)
+        self.grid[start : start + prefix.shape[1]] = prefix.T
         first = sequence.first_row
         # Counted from the first new row, so that a seed gives the same draws after any prompt.
         noise = uniform_noise(
             sequence.sampling.seed, sequence.max_frames + int(self.delays.max()) + 1, len(self.delays)
         )
-        self.noise[slot, first : first + len(noise)] = noise
-        self.row[slot] = first - 1
-        self.end[slot] = _NEVER
-        self.limit[slot] = sequence.limit_row
-        sampling = sequence.sampling
-        self.options.cfg_scale[slot] = sampling.cfg_scale
-        self.options.temperature[slot] = sampling.temperature
-        self.options.top_p[slot] = sampling.top_p
-        self.options.top_k[slot] = sampling.cfg_filter_top_k
+        self.noise[start + first : start + first + len(noise)] = noise
+        self._marks[slot] = torch.tensor([start + first - 1, first - 1, _NEVER, sequence.limit_row])
+        self.numbers[slot] = torch.tensor(StepOptions.numbers(sequence.sampling))
 
     def prefix(self, slot: int, start: int, stop: int) -> Tensor:
         """Known rows start … stop of a slot: [N, K]."""
-        return self.grid[slot, :, start:stop].T
+        return self.grid[slot * self.rows + start : slot * self.rows + stop]
 
-    def read(self, slots: Tensor) -> Tensor:
-        """The rows that the slots [B] read now: codes [B, K]."""
-        return self.grid[slots, :, self.row[slots]]
+    def turn(self, slots: Tensor) -> Turn:
+        """What the slots [B] read now, and what is known of the row they write next."""
+        place, row, end, limit = self._marks.index_select(0, slots).unbind(1)
+        written = place + 1
+        return Turn(
+            slots=slots,
+            codes=self.grid.index_select(0, place),
+            place=written,
+            row=row + 1,
+            end=end,
+            limit=limit,
+            options=StepOptions.of(self.numbers.index_select(0, slots)),
+            uniform=self.noise.index_select(0, written),
+        )
 
-    def draws(self, slots: Tensor) -> tuple[StepOptions, Tensor]:
-        """Options of the slots [B], and the uniform numbers [B, K] of the row they write."""
-        o = self.options
-        chosen = StepOptions(o.cfg_scale[slots], o.temperature[slots], o.top_p[slots], o.top_k[slots])
-        return chosen, self.noise[slots, self.row[slots] + 1]
-
-    def write(self, slots: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Put codes [B, K] into the next row, after the rules of prompt and end → what was put [B, K], ends [B].
+    def write(self, turn: Turn, codes: Tensor, active: Tensor | None = None) -> Tensor:
+        """Put codes [B, K] into the next row, after the rules of prompt and end → [B, K + 1]: what was put, and ends.
 
         A known entry stays. The first eos of codebook 0 outside the prompt, or the limit, ends the sequence: from
-        there codebook k gets eos `delays[k]` rows later and pad after that.
+        there codebook k gets eos `delays[k]` rows later and pad after that. active [B]: a slot that is not stands
+        still; by default all are.
         """
-        row = self.row[slots] + 1
-        known = self.grid[slots, :, row]  # [B, K]
-        ends_here = ((codes[:, 0] == self.eos) & (known[:, 0] == UNKNOWN)) | (row >= self.limit[slots])
-        end = torch.minimum(self.end[slots], torch.where(ends_here, row, _NEVER))
-        since = (row - end)[:, None]  # negative before the end
-        codes = torch.where(since == self.delays, self.eos, codes)
-        codes = torch.where(since > self.delays, self.pad, codes)
-        codes = torch.where(known == UNKNOWN, codes, known)
-        active = self.active[slots]
-        self.grid[slots, :, row] = torch.where(active[:, None], codes, known)
-        self.row[slots] = torch.where(active, row, row - 1)
-        self.end[slots] = torch.where(active, end, self.end[slots])
-        return codes, end
+        known = self.grid.index_select(0, turn.place)
+        unknown = known == UNKNOWN
+        ends_here = ((codes[:, 0] == self.eos) & unknown[:, 0]).logical_or_(turn.row >= turn.limit)
+        end = torch.where(ends_here, torch.minimum(turn.row, turn.end), turn.end)
+        since = (turn.row - end)[:, None]  # negative before the end
+        codes = codes.masked_fill(since == self.delays, self.eos).masked_fill_(since > self.delays, self.pad)
+        codes = torch.where(unknown, codes, known)
+        place, row = turn.place, turn.row
+        if active is not None:
+            codes = torch.where(active[:, None], codes, known)
+            place, row, end = (
+                torch.where(active, new, old) for new, old in ((place, place - 1), (row, row - 1), (end, turn.end))
+            )
+        self.grid.index_copy_(0, turn.place, codes)
+        for mark, value in ((self.place, place), (self.row, row), (self.end, end)):
+            mark.index_copy_(0, turn.slots, value)
+        return torch.cat((codes, end[:, None]), dim=1)
 
 
 def host_end(end: int) -> int | None:

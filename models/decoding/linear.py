@@ -1,7 +1,7 @@
 """Matrix products of a decoder step: x [R, in] → y [R, out], without bias, from weights packed once.
 
 A decoder step reads every weight for a handful of rows, so memory bandwidth is the limit and the packing decides how
-much of it is used. Knows no model, no layer and no checkpoint; packed weights are in no state_dict.
+much of it is used. Knows no model, no layer and no checkpoint.
 
 | kind   | weights           | activations       | where           | row i is the same for any R and thread count |
 |--------|-------------------|-------------------|-----------------|----------------------------------------------|
@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 Kind = Literal["plain", "onednn", "half", "int8"]
 Product = Callable[[Tensor], Tensor]  # x [R, in] → y [R, out]
@@ -29,32 +29,37 @@ Product = Callable[[Tensor], Tensor]  # x [R, in] → y [R, out]
 # adds in another order and would not be batch invariant.
 ONEDNN_ROWS = 4
 
+# Up to here a product of two rows is over in 40 µs, and what FBGEMM's threaded entry costs by itself (10 µs, a search
+# for the class of the packed weight) is more than a second thread would save.
+_DIRECT_ELEMENTS = 2**20
+
 _TINY = torch.finfo(torch.float32).tiny
 
 
-class PackedLinear(nn.Module):
+class PackedLinear:
     """y = x · Wᵀ. `activation_dtype` is what a call takes and returns; `kind` says how W is kept."""
 
     kind: Kind
 
     def __init__(self, weight: Tensor, activation_dtype: torch.dtype) -> None:
-        super().__init__()
         self.out_features, self.in_features = weight.shape
         self.activation_dtype = activation_dtype
 
-    def extra_repr(self) -> str:
-        return f"{self.in_features} → {self.out_features}, {self.kind}, {self.activation_dtype}"
+    def __call__(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"PackedLinear({self.in_features} → {self.out_features}, {self.kind}, {self.activation_dtype})"
 
 
 class _Plain(PackedLinear):
     kind: Kind = "plain"
-    weight: Tensor
 
     def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
         super().__init__(weight, dtype)
-        self.register_buffer("weight", weight.to(dtype).contiguous(), persistent=False)
+        self.weight = weight.to(dtype).contiguous()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight)
 
 
@@ -66,7 +71,7 @@ class _OneDnn(PackedLinear):
         # The batch size that oneDNN can be given for choosing the blocks changes nothing (hints of 2 to 64 tried).
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype).contiguous(), None)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         R = x.shape[0]
         if R < ONEDNN_ROWS:
             return self._multiply(F.pad(x, (0, 0, 0, ONEDNN_ROWS - R)))[:R]
@@ -85,10 +90,27 @@ class _Half(PackedLinear):
         # FBGEMM would clamp in silence.
         if not weight.abs().amax() <= limit:
             raise ValueError(f"largest weight is {weight.abs().amax():g}; float16 holds at most {limit:g}")
-        self._packed = torch.ops.quantized.linear_prepack_fp16(weight.float().contiguous(), None)
+        weight = weight.float().contiguous()
+        self._multiply = _half_direct(weight) if weight.numel() <= _DIRECT_ELEMENTS else _half_threaded(weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.quantized.linear_dynamic_fp16(x, self._packed)
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._multiply(x)
+
+
+def _half_threaded(weight: Tensor) -> Product:
+    packed = torch.ops.quantized.linear_prepack_fp16(weight, None)
+    return lambda x: torch.ops.quantized.linear_dynamic_fp16(x, packed)
+
+
+def _half_direct(weight: Tensor) -> Product:
+    """The same kernel and the same result to the last bit, on the calling thread."""
+    multiply = torch.fbgemm_linear_fp16_weight_fp32_activation
+    with warnings.catch_warnings():
+        # Each says once, at its first call, that a later release drops it.
+        warnings.filterwarnings("ignore", message="fbgemm_", category=UserWarning)
+        packed = torch.fbgemm_pack_gemm_matrix_fp16(weight)
+        multiply(weight[:1], packed, None)
+    return lambda x: multiply(x, packed, None)
 
 
 class _Int8(PackedLinear):
@@ -112,7 +134,7 @@ class _Int8(PackedLinear):
         self._packed = torch.ops.quantized.linear_prepack(quantized, None)
         self._levels = _activation_levels()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         peak = x.abs().amax(dim=1, keepdim=True).clamp_min_(_TINY)  # [R, 1]
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
         return product(x / peak, 1 / self._levels, self._levels, self._packed).mul_(peak)

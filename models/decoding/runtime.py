@@ -22,6 +22,7 @@ _CPU_WEIGHTS: dict[str, tuple[Kind, torch.dtype]] = {
     "float32": ("onednn", torch.float32),
     "int8": ("int8", torch.float32),
 }
+_SMALL_MATRIX = 2**20  # numbers; those of Dia-1.6B's encoder have 2 million and more
 _CUDA_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -58,11 +59,14 @@ class Runtime:
 
     def pack_text(self, weight: Tensor) -> Product:
         """A matrix that a text goes through once, hundreds of rows at a time: arithmetic is the limit, and bfloat16
-        has most of it."""
-        if self.kind in ("half", "int8") and "onednn" in available_kinds(self.device, torch.bfloat16):
-            packed = pack(weight, "onednn", torch.bfloat16)
-            return lambda x: packed(x.bfloat16()).to(self.dtype)
-        return self.pack_step(weight)
+        has most of it. A small one is kept precise: there it costs 7 ms for 240 bytes of text, and bfloat16 moved the
+        logits of the built-in checkpoint by 3 % of their spread."""
+        if self.kind not in ("half", "int8") or "onednn" not in available_kinds(self.device, torch.bfloat16):
+            return self.pack_step(weight)
+        if weight.numel() <= _SMALL_MATRIX:
+            return self.pack_precise(weight)
+        packed = pack(weight, "onednn", torch.bfloat16)
+        return lambda x: packed(x.bfloat16()).to(self.dtype)
 
     def pack_precise(self, weight: Tensor) -> Product:
         """A matrix whose product must not be coarser than float16: on a tiny Dia, bfloat16 queries and keys of the

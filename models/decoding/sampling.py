@@ -5,9 +5,13 @@ generator, so that the same seed gives the same codes alone, in a batch, on a CP
 """
 
 from dataclasses import dataclass
+from math import inf
+from typing import Self
 
 import torch
 from torch import Tensor
+
+from models.request import SamplingParams
 
 
 def uniform_noise(seed: int, steps: int, codebooks: int) -> Tensor:
@@ -17,32 +21,39 @@ def uniform_noise(seed: int, steps: int, codebooks: int) -> Tensor:
 
 @dataclass(frozen=True)
 class StepOptions:
-    """Sampling options of the requests of one step, as tensors so that a captured graph can read new values."""
+    """Sampling options of the requests of one step, as tensors so that a captured graph can read new values.
 
-    cfg_scale: Tensor  # float32 [B]
-    temperature: Tensor  # float32 [B]; 0 is greedy
-    top_p: Tensor  # float32 [B]
-    top_k: Tensor  # int64 [B]
-
-
-def nucleus(probs: Tensor, top_p: Tensor) -> Tensor:
-    """Keep the head of sorted probabilities that reaches top_p: [B, K, N] descending → the same, tail zeroed.
-
-    The candidate that crosses the threshold is kept, so at least one always is. top_p [B]; 1 keeps all.
+    Each is float32 [B, 1, 1], to broadcast over codebooks and candidates.
     """
-    before = torch.nn.functional.pad(probs.cumsum(-1)[..., :-1], (1, 0))  # what the likelier ones reach together
-    limit = torch.where(top_p < 1, top_p, torch.inf)[:, None, None]
-    return probs.masked_fill(before > limit, 0)
+
+    cfg_scale: Tensor
+    temperature: Tensor  # above 0
+    top_p: Tensor  # 0 is greedy, infinity keeps all
+    top_k: Tensor  # whole numbers
+
+    @staticmethod
+    def numbers(sampling: SamplingParams) -> tuple[float, float, float, float]:
+        """What a request asks for, as one row of the table that `of` takes."""
+        greedy = sampling.temperature == 0
+        top_p = 0 if greedy else sampling.top_p if sampling.top_p < 1 else inf
+        return sampling.cfg_scale, 1 if greedy else sampling.temperature, top_p, sampling.cfg_filter_top_k
+
+    @classmethod
+    def of(cls, table: Tensor) -> Self:
+        """From the numbers of some requests, float32 [B, 4]."""
+        return cls(*table[:, :, None, None].unbind(1))
 
 
-def draw(weights: Tensor, uniform: Tensor) -> Tensor:
-    """Index drawn in proportion to weights [B, K, N] by inverting their cumulative sum at uniform [B, K] → [B, K].
+def draw(weights: Tensor, top_p: Tensor, uniform: Tensor) -> Tensor:
+    """Index drawn from the nucleus of descending probabilities [B, K, N] by uniform [B, K] in [0, 1) → [B, K, 1].
 
-    Weights need not add up to 1; one of weight 0 is never drawn.
+    The nucleus is their head that reaches top_p [B, 1, 1]; the candidate that crosses it is kept, so at least one
+    always is. One of probability 0 is never drawn: uniform is at most 1 - 2^-24, and times the total less than the
+    total. Where no candidate is possible at all (NaN) it is any index.
     """
-    cumulative = weights.cumsum(-1)
-    threshold = uniform[..., None] * cumulative[..., -1:]
-    index = (cumulative <= threshold).sum(-1)
-    # Rounding can put the threshold on the total itself; the last index of positive weight is meant then.
-    last = (weights > 0).long().cumsum(-1).argmax(-1)
-    return torch.minimum(index, last)
+    _, K, N = weights.shape
+    reached = weights.cumsum(-1)
+    limit = top_p.expand(-1, K, 1).contiguous()
+    last = torch.searchsorted(reached, limit, right=True).clamp_max_(N - 1)  # [B, K, 1]
+    index = torch.searchsorted(reached, uniform[..., None] * reached.gather(-1, last), right=True)
+    return index.clamp_max_(N - 1)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.decoding.checkpoint import Checkpoint
-from models.decoding.elementwise import apply_rope, rms_norm, silu_gate
+from models.decoding.elementwise import RmsNorm, side_by_side, silu_gate, turn_pairs
 from models.decoding.linear import Product
 from models.decoding.runtime import Runtime
 from models.dia.config import DecoderConfig, EncoderConfig
@@ -42,19 +42,9 @@ class Packs:
         return cls(pack, pack, pack)
 
 
-@dataclass(frozen=True)
-class Norm:
-    """RMS norm with the weight kept in float32."""
-
-    weight: Tensor  # [D]
-    eps: float
-
-    @classmethod
-    def take(cls, file: Checkpoint, name: str, width: int, eps: float) -> "Norm":
-        return cls(file.take(f"{name}.weight", width, dtype=torch.float32), eps)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.weight, self.eps)
+def take_norm(file: Checkpoint, name: str, width: int, eps: float) -> RmsNorm:
+    """An RMS norm, its weight kept in float32."""
+    return RmsNorm(file.take(f"{name}.weight", width, dtype=torch.float32), eps)
 
 
 @dataclass(frozen=True)
@@ -72,16 +62,17 @@ class SelfAttention:
         cls, file: Checkpoint, name: str, config: EncoderConfig | DecoderConfig, pack_qkv: Pack, pack_out: Pack
     ) -> "SelfAttention":
         H, G, D, width = config.heads, config.kv_heads, config.head_dim, config.width
-        parts = [file.take(f"{name}.{p}_proj.weight", h * D, width) for p, h in (("q", H), ("k", G), ("v", G))]
+        q, k, v = (file.take(f"{name}.{p}_proj.weight", h * D, width) for p, h in (("q", H), ("k", G), ("v", G)))
+        qkv = torch.cat((side_by_side(q, D), side_by_side(k, D), v))
         out = file.take(f"{name}.o_proj.weight", width, H * D)
-        return cls(pack_qkv(torch.cat(parts)), pack_out(out), H, G, D)
+        return cls(pack_qkv(qkv), pack_out(out), H, G, D)
 
-    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows x [R, D] → rotated queries [R, H, d], rotated keys and values [R, G, d]; cos, sin [R, 1, d]."""
-        heads = self.qkv(x).unflatten(-1, (self.heads + 2 * self.kv_heads, self.head_dim))
-        rotated = apply_rope(heads[..., : self.heads + self.kv_heads, :], cos, sin)
-        q, k = rotated.split((self.heads, self.kv_heads), dim=-2)
-        return q, k, heads[..., self.heads + self.kv_heads :, :]
+    def project(self, x: Tensor, turns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows x [R, D] → rotated queries [R, H, d], rotated keys and values [R, G, d]; turns [R, 1, d / 2]."""
+        H, G = self.heads, self.kv_heads
+        heads = self.qkv(x).view(-1, H + 2 * G, self.head_dim)
+        turn_pairs(heads[:, : H + G], turns)
+        return heads[:, :H], heads[:, H : H + G], heads[:, H + G :]
 
 
 @dataclass(frozen=True)
@@ -138,23 +129,23 @@ class GatedMLP:
 class EncoderLayer:
     """Pre-norm self-attention and MLP over the whole text, both directions."""
 
-    attention_norm: Norm
+    attention_norm: RmsNorm
     attention: SelfAttention
-    mlp_norm: Norm
+    mlp_norm: RmsNorm
     mlp: GatedMLP
 
     @classmethod
     def take(cls, file: Checkpoint, name: str, config: EncoderConfig, packs: Packs) -> "EncoderLayer":
         return cls(
-            Norm.take(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
+            take_norm(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
             SelfAttention.take(file, f"{name}.self_attention", config, packs.text_scores, packs.text),
-            Norm.take(file, f"{name}.post_sa_norm", config.width, config.norm_eps),
+            take_norm(file, f"{name}.post_sa_norm", config.width, config.norm_eps),
             GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, packs.text),
         )
 
-    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """x [S, D] → [S, D]; cos, sin [S, 1, d]."""
-        q, k, v = self.attention.project(self.attention_norm(x), cos, sin)
+    def __call__(self, x: Tensor, turns: Tensor) -> Tensor:
+        """x [S, D] → [S, D]; turns [S, 1, d / 2]."""
+        q, k, v = self.attention.project(self.attention_norm(x), turns)
         mixed = attend_all(q, k, v, mask=None)
         x = x + self.attention.out(mixed)
         return x + self.mlp(self.mlp_norm(x))
@@ -164,11 +155,11 @@ class EncoderLayer:
 class DecoderLayer:
     """Pre-norm self-attention, cross-attention and MLP. `uncond_cross` is the empty text's constant [D]."""
 
-    attention_norm: Norm
+    attention_norm: RmsNorm
     attention: SelfAttention
-    cross_norm: Norm
+    cross_norm: RmsNorm
     cross: CrossAttention
-    mlp_norm: Norm
+    mlp_norm: RmsNorm
     mlp: GatedMLP
     uncond_cross: Tensor
 
@@ -184,11 +175,11 @@ class DecoderLayer:
         width = uncond_text.shape[-1]
         cross = CrossAttention.take(file, f"{name}.cross_attention", config, width, packs)
         return cls(
-            Norm.take(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
+            take_norm(file, f"{name}.pre_sa_norm", config.width, config.norm_eps),
             SelfAttention.take(file, f"{name}.self_attention", config, packs.step, packs.step),
-            Norm.take(file, f"{name}.pre_ca_norm", config.width, config.norm_eps),
+            take_norm(file, f"{name}.pre_ca_norm", config.width, config.norm_eps),
             cross,
-            Norm.take(file, f"{name}.pre_mlp_norm", config.width, config.norm_eps),
+            take_norm(file, f"{name}.pre_mlp_norm", config.width, config.norm_eps),
             GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, packs.step),
             cross.unconditional(uncond_text),
         )

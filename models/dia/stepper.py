@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.decoding.attention import attend_padded, seen_mask
 from models.decoding.cache import KeyValuePool
-from models.decoding.grid import GridState
+from models.decoding.grid import GridState, Turn
 from models.dia.model import DiaNetwork
 from models.dia.sampler import sample_codes
 
@@ -45,11 +46,10 @@ class EagerStepper:
 
     def __call__(self, places: Sequence[Place]) -> np.ndarray:
         """Step → [B, K + 1]: the codes written, and the row in which each sequence ends."""
-        slots = torch.tensor([p.slot for p in places], device=self.network.device)
-        cond, uncond = self.network.step(
-            self.state.read(slots), self.pool, [p.slot for p in places], [p.row for p in places]
-        )
-        return _choose(self.network, self.state, slots, cond, uncond).cpu().numpy()
+        slots, rows = [p.slot for p in places], [p.row for p in places]
+        turn = self.state.turn(torch.tensor(slots, device=self.network.device))
+        cond, uncond = self.network.step(turn.codes, self.pool, slots, rows)
+        return self.state.write(turn, _choose(self.network, turn, cond, uncond)).cpu().numpy()
 
 
 class StaticStepper:
@@ -61,6 +61,7 @@ class StaticStepper:
         size = (c.layers, pool.slots, c.cross_heads, network.config.encoder.positions, c.cross_head_dim)
         self.text_k, self.text_v = (torch.zeros(size, dtype=pool.k.dtype, device=network.device) for _ in range(2))
         self.text_lengths = torch.ones(pool.slots, dtype=torch.long, device=network.device)
+        self.active = torch.ones(pool.slots, dtype=torch.bool, device=network.device)
         self._memory: Any = None  # one pool for all graphs: only one runs at a time
         pool.k.zero_(), pool.v.zero_()  # free slots are computed too
         self._graphs: dict[tuple[int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
@@ -80,8 +81,8 @@ class StaticStepper:
     def __call__(self, places: Sequence[Place]) -> np.ndarray:
         """Step → [B, K + 1]: the codes written, and the row in which each sequence ends."""
         taken = [p.slot for p in places]
-        self.state.active.zero_()
-        self.state.active[torch.tensor(taken)] = True
+        self.active.zero_()
+        self.active[torch.tensor(taken)] = True
         shape = (
             min(1 << max(taken).bit_length(), self.pool.slots),
             _bucket(1 + max(p.row for p in places), SPANS, self.network.config.decoder.positions),
@@ -100,8 +101,8 @@ class StaticStepper:
 
     def _capture(self, shape: tuple[int, int, int]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         """Record the step. Warm-up and recording run it for real, so the slots stand still meanwhile."""
-        active = self.state.active.clone()
-        self.state.active.zero_()
+        active = self.active.clone()
+        self.active.zero_()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -112,36 +113,34 @@ class StaticStepper:
         self._memory = self._memory or torch.cuda.graph_pool_handle()
         with torch.cuda.graph(graph, pool=self._memory, capture_error_mode="thread_local"):
             out = self.step(*shape)
-        self.state.active.copy_(active)
+        self.active.copy_(active)
         return graph, out
 
     def step(self, B: int, span: int, text_span: int) -> Tensor:
         """One step of slots 0 … B - 1, of fixed shapes and without a word from the host → [B, K + 1]."""
         network, state = self.network, self.state
-        slots = torch.arange(B, device=network.device)
-        rows = state.row[:B]
-        codes = state.read(slots).clamp_min(0)  # a slot nobody is in may hold UNKNOWN, which is no index
-        x = network.embed(codes).repeat(2, 1)  # rows 0 … B-1 unconditional, B … 2B-1 conditional
-        cos, sin = (t[rows].repeat(2, 1, 1) for t in (network.cos, network.sin))
+        turn = state.turn(torch.arange(B, device=network.device))
+        slots, rows = turn.slots, turn.row - 1
+        codes = turn.codes.clamp_min(0)  # a slot nobody is in may hold UNKNOWN, which is no index
+        x, uncond, cond = network.branches(codes)
+        turns = network.turns[rows].repeat_interleave(2, dim=0)
         seen = seen_mask((rows + 1).repeat_interleave(2), span)
         seen_text = seen_mask(self.text_lengths[:B], text_span)
         for i, layer in enumerate(network.layers):
-            q, k, v = layer.attention.project(layer.attention_norm(x), cos, sin)
-            x = x + layer.attention.out(self._attend(i, q, k, v, slots, rows, seen))
-            crossed = self._cross(i, layer.cross_norm(x[B:]), seen_text)
-            x = torch.cat([x[:B] + layer.uncond_cross, x[B:] + crossed])
-            x = x + layer.mlp(layer.mlp_norm(x))
-        uncond, cond = network.logits(x).chunk(2)
-        return _choose(network, state, slots, cond, uncond)
+            q, k, v = layer.attention.project(layer.attention_norm(x), turns)
+            x += layer.attention.out(self._attend(i, q, k, v, slots, rows, seen))
+            uncond += layer.uncond_cross
+            cond += self._cross(i, layer.cross_norm(cond), seen_text)
+            x += layer.mlp(layer.mlp_norm(x))
+        return state.write(turn, _choose(network, turn, *network.branch_logits(x)), self.active[:B])
 
     def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, slots: Tensor, rows: Tensor, seen: Tensor) -> Tensor:
         """Write the row's keys and values, then attend: q [2B, H, d] → [2B, H·d]."""
         B, span = len(slots), seen.shape[1]
-        self.pool.k[i][slots, :, :, rows] = _by_slot(k, B)
-        self.pool.v[i][slots, :, :, rows] = _by_slot(v, B)
+        self.pool.k[i][slots, :, :, rows] = k.unflatten(0, (B, 2))
+        self.pool.v[i][slots, :, :, rows] = v.unflatten(0, (B, 2))
         past_k, past_v = (t[i, :B, :, :, :span].flatten(0, 1) for t in (self.pool.k, self.pool.v))
-        mixed = attend_padded(_by_slot(q, B).flatten(0, 1), past_k, past_v, seen)
-        return mixed.unflatten(0, (B, 2)).transpose(0, 1).flatten(0, 1).flatten(1)
+        return attend_padded(q, past_k, past_v, seen).flatten(1)
 
     def _cross(self, i: int, x: Tensor, seen: Tensor) -> Tensor:
         B, text_span = seen.shape
@@ -151,16 +150,11 @@ class StaticStepper:
         return cross.out(attend_padded(q, text_k, text_v, seen).flatten(1))
 
 
-def _choose(network: DiaNetwork, state: GridState, slots: Tensor, cond: Tensor, uncond: Tensor) -> Tensor:
-    """Draw the next codes of the slots and write them down → [B, K + 1]."""
-    options, uniform = state.draws(slots)
-    codes, ends = state.write(slots, sample_codes(cond, uncond, options, uniform, network.config.eos))
-    return torch.cat([codes, ends[:, None]], dim=1)
-
-
-def _by_slot(x: Tensor, B: int) -> Tensor:
-    """Rows by branch [2B, …] → by slot [B, 2, …]."""
-    return x.unflatten(0, (2, B)).transpose(0, 1)
+def _choose(network: DiaNetwork, turn: Turn, cond: Tensor, uncond: Tensor) -> Tensor:
+    """Draw the next codes [B, K] of the slots; codebooks that the network never speaks stay at code 0."""
+    spoken, K = cond.shape[1], turn.uniform.shape[1]
+    codes = sample_codes(cond, uncond, turn.options, turn.uniform[:, :spoken], network.config.eos)
+    return codes if spoken == K else F.pad(codes, (0, K - spoken))
 
 
 def _bucket(needed: int, sizes: Sequence[int], most: int) -> int:

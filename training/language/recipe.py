@@ -82,7 +82,7 @@ class Weights:
     phone: float = 0.3
     letter: float = 0.3
     practice: float = 1.0  # of reading texts that nobody has spoken
-    place: float = 1.0  # of knowing where in the text a letter stands, and a frame
+    place: float = 3.0  # of knowing where in the text a letter stands, and a frame
     guide_layers: tuple[int, ...] = (0, 1, 2)
     guide_heads: int = 2
     guide_width: float = 1.5  # characters to either side
