@@ -99,7 +99,7 @@ class Optimiser:
     adam_betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0  # norm of all that AdamW moves
     warmup_steps: int = 100
-    decay_share: float = 0.35  # of the budget, at its end, over which rates fall to zero
+    decay_share: float = 0.25  # of the budget, at its end, over which rates fall to zero
     average: float = 0.995  # of the weights, a step; the average is what is exported
 
 
