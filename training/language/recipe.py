@@ -39,17 +39,17 @@ class Size:
 class Mixing:
     """How utterances become examples. Shares are of examples; lengths are frames."""
 
-    one: float = 0.65
+    one: float = 0.4
     same_speaker: float = 0.15  # the rest are dialogues
     most_joined: int = 3  # utterances of one speaker in one turn
     most_turns: int = 6
-    usual_frames: int = 900
+    usual_frames: int = 1100
     most_frames: int = 1500
-    most_frames_share: float = 0.15
-    turn_gap: tuple[int, int] = (4, 25)
-    join_gap: tuple[int, int] = (2, 12)
+    most_frames_share: float = 0.2
+    turn_gap: tuple[int, int] = (11, 13)
+    join_gap: tuple[int, int] = (6, 8)
     pause_share: float = 0.06  # of joins, beginnings and ends: " ... " in the text, silence in the sound
-    pause_gap: tuple[int, int] = (30, 55)
+    pause_gap: tuple[int, int] = (42, 46)
     utterances_per_chunk: int = 512  # sorted by length together
     most_repeats: int = 3  # of an utterance in an epoch, for the voice that has less of them
     borrowed_share: float = 0.25  # readings lent by the voice that has more, of all others in an epoch
@@ -57,7 +57,7 @@ class Mixing:
     batches_per_step: int = 2  # whose gradients are averaged: as many threads can work
     reading_steps: int = 400  # at the beginning: the text encoder learns to read before it hears anything
     reading_letters: int = 4000  # of a batch in these
-    practice_letters: int = 1500  # beside a batch later on: words are many, and few of them are ever spoken
+    practice_letters: int = 3000  # beside a batch later on: words are many, and few of them are ever spoken
     practice_lengths: tuple[int, int] = (40, 400)  # of texts to practise on, in letters
 
 
@@ -99,7 +99,7 @@ class Optimiser:
     adam_betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0  # norm of all that AdamW moves
     warmup_steps: int = 100
-    decay_share: float = 0.25  # of the budget, at its end, over which rates fall to zero
+    decay_share: float = 0.5  # of the budget, at its end, over which rates fall to zero
     average: float = 0.995  # of the weights, a step; the average is what is exported
 
 
