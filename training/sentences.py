@@ -1,9 +1,9 @@
 """The sentences the teachers read: drawn from a seed, every one different, none of those that quality is measured with.
 
 Sources: our own patterns (templates.py), the example sentences and short definitions of WordNet 3.0 (Debian package
-wordnet-base; its licence allows any use), rows of rare words from its index, and rows of words and names from a
-spelling list (Debian package wamerican; its licence allows any use). A share of each goes into every stretch of the
-list, so any beginning of it is a fair sample.
+wordnet-base; its licence allows any use), rows of rare words from its index, rows of words from a spelling list
+(Debian package wamerican; its licence allows any use) and of names from the patterns. A share of each goes into every
+stretch of the list, so any beginning of it is a fair sample.
 """
 
 import json
@@ -35,7 +35,8 @@ def write_sentences(path: Path, count: int, seed: int) -> None:
 
 
 def draw(count: int, seed: int, shares: Mapping[str, float] = SHARES) -> list[str]:
-    """`count` sentences. Raises FileNotFoundError without the Debian packages wordnet-base and wamerican."""
+    """`count` sentences. Raises FileNotFoundError without the Debian package wordnet-base, or, where they are to be
+    drawn from "spelling", without wamerican."""
     chance = random.Random(seed)
     sources = _sources(chance)
     held_out = {sentence for path in sorted(HELD_OUT.glob("*.txt")) for sentence in _telling(path.read_text())}
@@ -60,7 +61,6 @@ def _sources(chance: random.Random) -> dict[str, Iterator[str]]:
     examples = [quote for gloss in glosses for quote in _QUOTED.findall(gloss)]
     definitions = [gloss.split(";")[0].split("(")[0] for gloss in glosses]
     rare = [line.split(" ")[0].replace("_", " ") for part in PARTS for line in _lines(f"index.{part}")]
-    spelling = [word for word in SPELLING.read_text().split() if not word.endswith("'s")]
     templates = Templates()
     return {
         "templates": templates.stream(chance),
@@ -68,7 +68,7 @@ def _sources(chance: random.Random) -> dict[str, Iterator[str]]:
         "definitions": _shuffled(_of_length(definitions, 20, 100), chance),
         "pairs": _pairs(templates.stream(chance)),
         "rare": _rows(_again(rare, chance), chance),
-        "spelling": _rows(_again(spelling, chance), chance),
+        "spelling": _rows(_spelling(chance), chance),
         "names": _rows(_again(templates.names(), chance), chance),
     }
 
@@ -90,6 +90,11 @@ def _again(texts: list[str], chance: random.Random) -> Iterator[str]:
     """All of them in one order after another."""
     while True:
         yield from _shuffled(texts, chance)
+
+
+def _spelling(chance: random.Random) -> Iterator[str]:
+    """Words of the spelling list, which is opened when the first one is asked for."""
+    yield from _again([word for word in SPELLING.read_text().split() if not word.endswith("'s")], chance)
 
 
 def _pairs(texts: Iterator[str]) -> Iterator[str]:

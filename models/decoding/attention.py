@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.decoding.elementwise import as_dtype
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, streamed: bool) -> Tensor:
     """q [N, G, D], k and v [N, P, D] → [N, G, D]: the G queries of each of N key heads see all its positions.
@@ -24,7 +26,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, streamed: bool) -> Tensor:
     assert len(q) == len(k), (q.shape, k.shape)
     scores = torch.bmm(k, q.transpose(1, 2)).transpose(1, 2) if streamed else torch.bmm(q, k.transpose(1, 2))
     weights = scores.float().softmax(dim=-1)
-    return torch.bmm(weights if weights.dtype == v.dtype else weights.to(v.dtype), v)
+    return torch.bmm(as_dtype(v.dtype, weights), v)
 
 
 def seen_mask(lengths: Tensor, positions: int) -> Tensor:

@@ -32,7 +32,7 @@ class RmsNorm:
         if not x.is_cpu:
             return F.rms_norm(rows, self.weight.shape, self.weight, self.eps).to(x.dtype)
         length = torch.hypot(torch.linalg.vector_norm(rows, dim=-1, keepdim=True), self.floor)
-        return _as(x.dtype, (rows / length).mul_(self.scaled))
+        return as_dtype(x.dtype, (rows / length).mul_(self.scaled))
 
 
 def rope_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -103,9 +103,9 @@ def silu_gate(gate_up: Tensor) -> Tensor:
 
 def _silu_gate(gate_up: Tensor) -> Tensor:
     gate, up = gate_up.float().chunk(2, dim=-1)
-    return _as(gate_up.dtype, F.silu(gate).mul_(up))
+    return as_dtype(gate_up.dtype, F.silu(gate).mul_(up))
 
 
-def _as(dtype: torch.dtype, x: Tensor) -> Tensor:
+def as_dtype(dtype: torch.dtype, x: Tensor) -> Tensor:
     """x in this dtype. Tensor.to takes 1 µs to find that there is nothing to do, as long as an addition."""
     return x if x.dtype == dtype else x.to(dtype)
