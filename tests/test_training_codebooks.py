@@ -41,6 +41,14 @@ def test_codes_have_a_column_for_every_book_and_stay_in_range() -> None:
     assert 2 * NAMES * PARTS <= BOOK_SIZE
 
 
+def test_the_last_book_is_the_phase_where_there_is_a_pitch() -> None:
+    codes = random_books().encode(utterance(0), 0)
+    voiced = codes[:, 1] >= len(LEVELS) + 1
+    assert voiced.any()
+    assert not voiced.all()
+    np.testing.assert_array_equal(codes[:, -1] > 0, voiced)
+
+
 def test_units_are_the_thirds_of_a_phone() -> None:
     units = BOOK.units(spoken(("s", 7), ("ə", 10), (" ", 12), ("ˈo", 13)), 0)
     assert list(units[:7]) == [3, 3, 3, 4, 4, 5, 5]

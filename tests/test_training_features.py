@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 from training_fixtures import noise, tone
 
-from training.codec.features import CEPSTRA, FLOOR, MEL_BANDS, PITCHES, envelope, level, mel_bank, pitch, scale
+from training.codec.features import (
+    BANDS,
+    CEPSTRA,
+    FLOOR,
+    MEL_BANDS,
+    PHASES,
+    PITCHES,
+    band_of,
+    envelope,
+    level,
+    mel_bank,
+    phase,
+    pitch,
+    scale,
+)
 from training.frames import FRAME, SAMPLE_RATE
 
 FRAMES = 40
@@ -35,6 +49,39 @@ def test_pitch_is_found_within_a_step(signal: Callable[[float], np.ndarray], her
     assert len(found) == FRAMES
     inner = found[3:-3]
     assert np.abs(inner - nearest_step(hertz)).max() <= 1, inner
+
+
+def throat(hertz: float) -> np.ndarray:
+    """Pulses that pull: the way round in which a voice is recorded."""
+    return -pulses(hertz)
+
+
+@pytest.mark.parametrize("signal", [sine, throat, lambda hertz: tone(hertz, SAMPLES)], ids=["sine", "pulses", "tone"])
+@pytest.mark.parametrize("hertz", [75, 110, 163, 220, 311, 450])
+def test_phase_advances_by_the_pitch(signal: Callable[[float], np.ndarray], hertz: float) -> None:
+    audio = signal(hertz)
+    pitches = pitch(audio)
+    band, found = np.divmod(phase(audio, pitches) - 1, PHASES)
+    np.testing.assert_array_equal(band, band_of(pitches))
+    passed = np.diff(found[3:-3]) / PHASES
+    slip = (passed - hertz * FRAME / SAMPLE_RATE + 0.5) % 1 - 0.5
+    assert np.abs(slip).max() < 2 / PHASES, slip
+
+
+def test_phase_is_none_without_pitch_and_half_a_period_off_when_that_much_later() -> None:
+    later = np.roll(sine(SAMPLE_RATE / 200), 100)
+    steps = np.full(FRAMES, nearest_step(SAMPLE_RATE / 200))
+    steps[::2] = 0
+    found, moved = phase(sine(SAMPLE_RATE / 200), steps), phase(later, steps)
+    assert not found[::2].any()
+    off = (found - moved)[3:-3:2] % PHASES
+    assert np.abs(off - PHASES / 2).max() <= 1, off
+
+
+def test_bands_are_even_shares_of_the_scale() -> None:
+    sizes = np.bincount(band_of(np.arange(1, PITCHES + 1)))
+    assert len(sizes) == BANDS
+    assert sizes.max() - sizes.min() <= 1
 
 
 def test_pitch_follows_a_glide() -> None:

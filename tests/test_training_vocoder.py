@@ -11,12 +11,13 @@ from training_fixtures import random_books, small_codec, tone, utterance
 
 from training import corpus
 from training.codec import loop
-from training.codec.codebooks import BOOK_SIZE, BOOKS
+from training.codec.codebooks import BOOK_SIZE, BOOKS, ENVELOPES
 from training.codec.crops import Crops
+from training.codec.features import BANDS, PHASES
 from training.codec.loop import pace_at
-from training.codec.losses import Judges, spectral_loss
+from training.codec.losses import Judges, phase_loss, spectral_loss
 from training.codec.train_vocoder import Trainer, VocoderRecipe, load_vocoder, train
-from training.codec.vocoder import Vocoder
+from training.codec.vocoder import Vocoder, first_rows
 from training.frames import FRAME, VOICES
 
 __all__ = ["small_codec"]
@@ -35,6 +36,24 @@ def test_a_waveform_is_no_distance_from_itself_and_some_from_another() -> None:
     assert 0.05 < louder < other
 
 
+def test_only_the_phase_loss_hears_that_a_waveform_is_upside_down() -> None:
+    assert phase_loss(waves(), waves()).item() < 1e-3
+    assert phase_loss(-waves(), waves()).item() == pytest.approx(2, abs=0.1)
+    assert spectral_loss(-waves(), waves()).item() < 1e-3
+    assert phase_loss(torch.zeros_like(waves()), waves()).item() == pytest.approx(1, abs=0.05)
+
+
+def test_rows_of_neighbouring_phases_are_alike_all_the_way_round() -> None:
+    rows = first_rows(random_books())[-1]
+    of_band = rows[1 : 1 + BANDS * PHASES].unflatten(0, (BANDS, PHASES))
+    likeness = torch.cosine_similarity(of_band, of_band.roll(1, 1), dim=-1)
+    assert (likeness > 0.5).all()
+    opposite = torch.cosine_similarity(of_band, of_band.roll(PHASES // 2, 1), dim=-1)
+    assert (opposite < 0).all(), "half a period later there is no pulse"
+    assert not rows[0].any(), "no pitch, no phase"
+    assert not rows[1 + BANDS * PHASES :].any()
+
+
 def test_what_no_teacher_says_counts_even_where_both_have_it() -> None:
     time = torch.arange(8192) / 44100
     shrill = waves() + 0.2 * torch.sin(2 * torch.pi * 18000 * time)
@@ -45,7 +64,8 @@ def test_what_no_teacher_says_counts_even_where_both_have_it() -> None:
 def test_gradients_are_finite_from_any_start(made: Tensor) -> None:
     made = made.clone().requires_grad_()
     judges = Judges()
-    for loss in (spectral_loss(made, waves()), spectral_loss(made, torch.zeros_like(waves()))):
+    nothing = torch.zeros_like(waves())
+    for loss in (f(made, real) for f in (spectral_loss, phase_loss) for real in (waves(), nothing)):
         loss.backward()
     fooled, alike = judges.vocoder_losses(made, waves())
     (fooled + alike).backward()
@@ -99,7 +119,7 @@ def test_every_book_is_heard() -> None:
 def test_a_vocoder_starts_from_what_the_codes_mean() -> None:
     books = random_books()
     vocoder = Vocoder(books)
-    spectra = vocoder.tables[2:, :, : books.envelopes.shape[2]].detach().numpy()
+    spectra = vocoder.tables[2 : 2 + ENVELOPES, :, : books.envelopes.shape[2]].detach().numpy()
     assert np.corrcoef(spectra.ravel(), books.envelopes.ravel())[0, 1] > 0.999
 
     def apart(a: int, b: int) -> float:

@@ -11,7 +11,7 @@ from training.language.utterances import Utterance
 SIZE = Size(
     encoder_layers=1, encoder_width=32, encoder_ffn=48, encoder_heads=2, encoder_head_dim=16, text_positions=256,
     decoder_layers=2, decoder_width=48, decoder_ffn=64, decoder_heads=3, decoder_kv_heads=1, decoder_head_dim=16,
-    cross_heads=3, cross_head_dim=16, rows=512, codes=40, codebooks=3,
+    cross_heads=3, cross_head_dim=16, rows=512, codes=44, codebooks=3,
 )  # fmt: skip
 MIXING = Mixing(
     usual_frames=150, most_frames=200, turn_gap=(2, 4), join_gap=(1, 3), pause_gap=(5, 8), utterances_per_chunk=12,
@@ -27,8 +27,8 @@ RECIPE = Recipe(
     report_every=2,
 )
 # The unit of a letter is 5 more for the second speaker; what comes out below 0 or too high has no counterpart.
-BORROWED = (tuple([-1] * 5 + list(range(35))), tuple([*range(5, 38), -1, -1, -1, -1, -1, 39, -1]))
-SILENCE = ((38, 1, 2), (39, 3, 4))
+BORROWED = (tuple([-1] * 5 + list(range(39))), tuple([*range(5, 38), *[-1] * 5, 41, *[-1] * 5]))
+SILENCE = ((38, 1, 2), (41, 3, 4))  # the two units after belong to the silence too
 PHONES = 27
 FRAMES_A_LETTER = 3
 HEAD = 2  # frames of silence an utterance begins with

@@ -22,7 +22,14 @@ from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.recipe import Size, hub_config
 
 LOGITS = "logits_dense.weight"
-SCALES = (3.0, 1.5, 1.5, 1.5, 1.5)  # one per trained codebook: chosen on benchmarks/quality/sentences/development.txt
+SCALES = (
+    3.0,
+    1.5,
+    1.5,
+    1.5,
+    1.5,
+    3.0,
+)  # one per trained codebook: chosen on benchmarks/quality/sentences/development.txt
 
 
 def export(run: Path, folder: Path, scales: Sequence[float]) -> None:

@@ -1,8 +1,10 @@
-"""What the five codes of a frame say, and how audio with known phones is turned into them.
+"""What the six codes of a frame say, and how audio with known phones is turned into them.
 
 Book 0 is the *unit*: voice, phone and third of the phone, known exactly from the teacher. It is what text decides, so
 the language model plans in it. Book 1 is pitch (64) times level (8). Books 2 to 4 are the spectral envelope, each
-what the one before left over (residual vector quantisation by k-means, no training).
+what the one before left over (residual vector quantisation by k-means, no training). Book 5 is the phase of the pitch
+(32) and the band it lies in (15): convolutions do the same in every frame of the same codes, so without a phase a
+vocoder could sing no notes but multiples of the frame rate.
 """
 
 from collections import Counter
@@ -14,7 +16,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from training.codec.features import CEPSTRA, PITCHES, envelope, level, pitch
+from training.codec.features import BANDS, CEPSTRA, PHASES, PITCHES, envelope, level, phase, pitch
 from training.corpus import Utterance
 from training.files import whole_file
 from training.frames import VOICES
@@ -27,7 +29,7 @@ PARTS = 3  # of a phone
 NAMES = BOOK_SIZE // (PARTS * len(VOICES))  # phones a voice has units for: 85
 LEVELS = np.arange(-58.0, -9.0, 7.0)  # decibels: the seven steps between eight levels
 ENVELOPES = 3
-BOOKS = 2 + ENVELOPES
+BOOKS = 3 + ENVELOPES
 FIT_ROUNDS = 15
 FIT_FRAMES = 80_000  # of each voice
 SAME = {"ɬ": "l", "x": "k", "ç": "h", "r": "ɹ", "e": "ɛ", "o": "oː", "a": "æ"}  # rare borrowed sounds
@@ -53,8 +55,10 @@ class Codebooks:
         audio = pcm(utterance)
         codes = np.empty((utterance.frames, BOOKS), np.uint16)
         codes[:, 0] = self.units(utterance, voice)
-        codes[:, 1] = pitch(audio) * (len(LEVELS) + 1) + np.searchsorted(LEVELS, level(audio))
-        codes[:, 2:] = self.quantise(envelope(audio))
+        pitches = pitch(audio)
+        codes[:, 1] = pitches * (len(LEVELS) + 1) + np.searchsorted(LEVELS, level(audio))
+        codes[:, 2 : 2 + ENVELOPES] = self.quantise(envelope(audio))
+        codes[:, -1] = phase(audio, pitches)
         return codes
 
     def units(self, utterance: Utterance, voice: int) -> npt.NDArray[np.int64]:
@@ -63,7 +67,7 @@ class Codebooks:
         start = 0
         for name, end in utterance.phones:
             if end > start:
-                units[start:end] = self.unit(voice, name) + _parts(end - start)
+                units[start:end] = self.unit(voice, name) + parts_of(end - start)
             start = max(start, end)
         return units
 
@@ -121,7 +125,7 @@ def residual_books(vectors: Floats, random: np.random.Generator) -> Floats:
     return np.stack(books)
 
 
-def _parts(frames: int) -> npt.NDArray[np.int64]:
+def parts_of(frames: int) -> npt.NDArray[np.int64]:
     """[frames]: the part of a phone that each of its frames is in; one too short for all parts has the first ones."""
     return np.arange(frames) * PARTS // max(frames, PARTS)
 
@@ -153,3 +157,4 @@ def _nearest(vectors: Floats, book: Floats) -> npt.NDArray[np.int64]:
 
 
 assert (PITCHES + 1) * (len(LEVELS) + 1) == BOOK_SIZE
+assert PHASES * BANDS < BOOK_SIZE

@@ -1,4 +1,4 @@
-"""What is heard in each frame of 512 samples at 44.1 kHz: spectral envelope, pitch, level. Numpy only.
+"""What is heard in each frame of 512 samples at 44.1 kHz: spectral envelope, pitch and its phase, level. Numpy only.
 
 The envelope leaves pitch out (the high cepstral coefficients), so that pitch can have codes of its own.
 """
@@ -25,6 +25,8 @@ _RATE = SAMPLE_RATE // 4  # for pitch
 _PITCH_WINDOW = 512  # samples at that rate: 46 ms
 VOICED = 0.55  # normalised correlation from which a frame has a pitch
 _JUMP = 0.04  # cost of a step on the scale, in correlation
+PHASES, BANDS = 32, 15  # of a period; of the scale of pitches
+_PHASE_PERIODS = 3  # that a phase is measured over
 
 
 def envelope(audio: Floats) -> Floats:
@@ -48,6 +50,34 @@ def pitch(audio: Floats) -> npt.NDArray[np.int64]:
     heard = correlation[np.arange(len(path)), path] > VOICED
     loud = level(audio) > -55
     return np.where(heard & loud, path + 1, 0)
+
+
+def phase(audio: Floats, pitches: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """[frames]: 0 without pitch, else 1 + PHASES * the band of the pitch + the phase in the middle of the frame.
+
+    pitches: of each frame, as `pitch` gives them. Of the negative half waves: they are strongest at the glottal pulses,
+    and periodic even where a microphone's high-pass filter has taken the fundamental away.
+    """
+    half_waves = np.maximum(-audio, 0)
+    cycles = np.zeros(len(pitches))
+    for value in np.unique(pitches[pitches > 0]):
+        at = np.flatnonzero(pitches == value)
+        cycles[at] = _cycles(half_waves, at * FRAME + FRAME // 2, scale()[value - 1])
+    phases = np.round(cycles % 1 * PHASES).astype(np.int64) % PHASES
+    return np.where(pitches > 0, 1 + band_of(pitches) * PHASES + phases, 0)
+
+
+def band_of(pitches: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The band of each pitch but 0: neighbours on the scale share one."""
+    return (pitches - 1) * BANDS // PITCHES
+
+
+def _cycles(signal: Floats, middles: npt.NDArray[np.int64], hertz: float) -> npt.NDArray[np.float64]:
+    """[len(middles)]: the phase of the partial at `hertz` around each sample of `middles`, in periods."""
+    side = round(_PHASE_PERIODS * SAMPLE_RATE / hertz / 2)
+    seconds = np.arange(-side, side + 1) / SAMPLE_RATE
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(signal, side), 2 * side + 1)[middles]
+    return np.angle(windows @ (np.hanning(2 * side + 1) * np.exp(-2j * np.pi * hertz * seconds))) / (2 * np.pi)
 
 
 def scale() -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How far two waveforms are apart to the ear: magnitudes at several resolutions; and discriminators of spectra."""
+"""How far two waveforms are apart: to the ear, by magnitudes at several resolutions; by phase; and discriminators."""
 
 from functools import cache
 
@@ -8,9 +8,12 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from training.codec.features import mel_bank
+from training.frames import SAMPLE_RATE
 
 RESOLUTIONS = ((2048, 512, 96), (1024, 256, 80), (512, 128, 48), (256, 64, 24), (128, 32, 12))  # window, hop, bands
 JUDGED = ((2048, 512), (1024, 256), (512, 128))  # window, hop of the discriminators
+PHASED = ((2048, 512), (1024, 256), (512, 128))  # window, hop where phases are compared too
+PHASED_BELOW = 3000.0  # Hz; above, phases differ from one pulse to the next
 FLOOR = 1e-4  # of magnitude, full scale being 1
 SHARE_HEARD = 0.54  # of the bins: the teachers speak up to 12 kHz
 
@@ -32,6 +35,24 @@ def spectral_loss(made: Tensor, real: Tensor) -> Tensor:
         mel = ((bank @ ours + FLOOR).log() - (bank @ theirs + FLOOR).log()).abs().mean()
         total = total + 0.5 * linear + log + mel + above
     return total / len(RESOLUTIONS)
+
+
+def phase_loss(made: Tensor, real: Tensor) -> Tensor:
+    """[B, samples] twice → a mean over resolutions of the distance of complex spectra, 1 for silence.
+
+    The codes say where in its period a voice is. Magnitudes alone do not ask a vocoder to listen to that.
+    """
+    total = made.new_zeros(())
+    for window, hop in PHASED:
+        bins = round(PHASED_BELOW * window / SAMPLE_RATE)
+        ours, theirs = (_compressed(_spectrum(audio, window, hop)[:, :bins]) for audio in (made, real))
+        total = total + (ours - theirs).abs().mean() / (theirs.abs().mean() + 1e-3)
+    return total / len(PHASED)
+
+
+def _compressed(spectrum: Tensor) -> Tensor:
+    """Phases as they are, magnitudes to the power of a half: quiet partials count too."""
+    return spectrum * (spectrum.abs().square() + FLOOR**2).pow(-0.25)
 
 
 def _magnitude(audio: Tensor, window: int, hop: int) -> Tensor:

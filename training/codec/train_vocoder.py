@@ -12,7 +12,7 @@ from torch import Tensor
 from training.codec.codebooks import Codebooks
 from training.codec.crops import Crops
 from training.codec.loop import Resumable, keep_learning, pace_at
-from training.codec.losses import Judges, spectral_loss
+from training.codec.losses import Judges, phase_loss, spectral_loss
 from training.codec.vocoder import Vocoder
 from training.frames import FRAME
 
@@ -33,6 +33,7 @@ class VocoderRecipe:
     betas: tuple[float, float] = (0.8, 0.99)
     ema: float = 0.998
     spectral: float = 3.0
+    phase: float = 3.0
     fooled: float = 0.3
     alike: float = 1.0
     judged_ramp: int = 300  # judged steps until the two above count in full
@@ -86,19 +87,16 @@ class Trainer(Resumable):
     def _losses(self, made: Tensor, real: Tensor, judged: bool) -> tuple[Tensor, dict[str, float]]:
         """What the vocoder learns from, and its parts by name. Where it is judged, the judges learn first."""
         recipe = self.recipe
-        spectral = spectral_loss(made, real)
+        spectral, phase = spectral_loss(made, real), phase_loss(made, real)
+        total = recipe.spectral * spectral + recipe.phase * phase
+        numbers = {"spectral": spectral.item(), "phase": phase.item()}
         if not judged:
-            return recipe.spectral * spectral, {"spectral": spectral.item()}
+            return total, numbers
         own = self._judge(made.detach(), real)
         fooled, alike = self.judges.vocoder_losses(made, real)
         ramp = min(1.0, self.judged / recipe.judged_ramp)
-        total = recipe.spectral * spectral + ramp * (recipe.fooled * fooled + recipe.alike * alike)
-        return total, {
-            "spectral": spectral.item(),
-            "judges": own,
-            "fooled": fooled.item(),
-            "alike": alike.item(),
-        }
+        total = total + ramp * (recipe.fooled * fooled + recipe.alike * alike)
+        return total, {**numbers, "judges": own, "fooled": fooled.item(), "alike": alike.item()}
 
     @torch.no_grad()
     def _settle(self) -> None:

@@ -14,7 +14,7 @@ from transformers import DacConfig
 from transformers.models.dac.modeling_dac import DacDecoder
 
 from training.codec.codebooks import BOOK_SIZE, BOOKS, LEVELS, Codebooks, pitch_and_level
-from training.codec.features import PITCHES
+from training.codec.features import BANDS, PHASES, PITCH_LOW, PITCHES, band_of, scale
 from training.frames import ALL_BOOKS, FRAME, SAMPLE_RATE
 
 CODE_WIDTH = 32
@@ -22,6 +22,7 @@ RATIOS = (8, 4, 4, 4)  # ten frames of look-ahead, half the work of 8·8·4·2
 HIDDEN = 256
 LATENT = 256
 LEVEL_STEPS = 6  # of a row that says a level
+PULSE_DECAY = 0.8  # of each partial of a row that says a phase, to the one below
 
 
 def dac_config() -> dict[str, Any]:
@@ -45,11 +46,9 @@ class Vocoder(nn.Module):
     def __init__(self, books: Codebooks | None = None) -> None:
         super().__init__()
         self.config, self.latent_width = dac_config(), LATENT
-        self.tables = nn.Parameter(torch.randn(BOOKS, BOOK_SIZE, CODE_WIDTH) * 0.5)
+        self.tables = nn.Parameter(torch.zeros(BOOKS, BOOK_SIZE, CODE_WIDTH) if books is None else first_rows(books))
         self.projections = nn.ModuleList(nn.Linear(CODE_WIDTH, LATENT) for _ in range(BOOKS))
         self.decoder = DacDecoder(DacConfig(**self.config))
-        if books is not None:
-            self._start_from(books)
 
     def latent(self, codes: Tensor) -> Tensor:
         """[B, LATENT, frames]: the sum over books."""
@@ -65,14 +64,19 @@ class Vocoder(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         return self.decoder(self.latent(codes)).squeeze(1)
 
-    @torch.no_grad()
-    def _start_from(self, books: Codebooks) -> None:
-        """Codes that mean similar things start with similar rows: pitch and level on curves, spectra as they are."""
-        scale = float(np.abs(books.envelopes[0]).mean())
-        count, width = books.envelopes.shape[0], books.envelopes.shape[2]
-        self.tables[2 : 2 + count, :, width:] = 0
-        self.tables[2 : 2 + count, :, :width] = torch.from_numpy(books.envelopes) / scale
-        self.tables[1] = _pitch_rows()
+
+def first_rows(books: Codebooks) -> Tensor:
+    """[BOOKS, BOOK_SIZE, CODE_WIDTH]: tables to begin with, in which codes that mean similar things have similar rows.
+
+    Pitch, level and phase lie on curves, spectra are as they are, units are random.
+    """
+    rows = torch.zeros(BOOKS, BOOK_SIZE, CODE_WIDTH)
+    rows[0] = torch.randn(BOOK_SIZE, CODE_WIDTH) * 0.5
+    rows[1] = _pitch_rows()
+    count, _, width = books.envelopes.shape
+    rows[2 : 2 + count, :, :width] = torch.from_numpy(books.envelopes) / float(np.abs(books.envelopes[0]).mean())
+    rows[-1] = _phase_rows()
+    return rows
 
 
 def _pitch_rows() -> Tensor:
@@ -83,6 +87,20 @@ def _pitch_rows() -> Tensor:
     angles = (pitch / (PITCHES + 1))[:, None] * torch.pi * waves
     steps = (level[:, None] / len(LEVELS) - torch.linspace(0, 1, LEVEL_STEPS)).tanh()
     return torch.cat([voiced * torch.cos(angles), 1 - voiced, voiced, steps], dim=1)
+
+
+def _phase_rows() -> Tensor:
+    """[BOOK_SIZE, CODE_WIDTH]: one frame of pulses of that phase and band; nothing where there is no pitch."""
+    bands = torch.from_numpy(band_of(np.arange(1, PITCHES + 1)))
+    hertz = torch.tensor([scale()[bands == band].mean() for band in range(BANDS)])[:, None, None]
+    seconds = ((torch.arange(CODE_WIDTH) + 0.5) / CODE_WIDTH - 0.5) * FRAME / SAMPLE_RATE
+    cycles = torch.arange(PHASES)[:, None] / PHASES + hertz * seconds
+    most = CODE_WIDTH / 2 * SAMPLE_RATE / FRAME  # Hz that the row can hold
+    partials = range(1, math.ceil(most / PITCH_LOW))
+    pulses = [PULSE_DECAY**n * torch.cos(2 * torch.pi * n * cycles) * (n * hertz < most) for n in partials]
+    rows = torch.zeros(BOOK_SIZE, CODE_WIDTH)
+    rows[1 : 1 + BANDS * PHASES] = torch.stack(pulses).sum(0).flatten(0, 1)
+    return rows / rows.std()
 
 
 assert math.prod(RATIOS) == FRAME, RATIOS

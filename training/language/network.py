@@ -17,7 +17,7 @@ from models.dia.config import DiaConfig, EncoderConfig
 
 EXTRA = "extra."  # what names of tensors begin with that inference does without
 EXPLICIT_ROWS = 512  # up to here attention in two products beats torch's fused one on a CPU, whose backward is slow
-EMBEDDING_SCALE = 0.05  # standard deviation: five of them are added up
+EMBEDDING_SCALE = 0.05  # standard deviation: one of each codebook is added up
 HEAD_SCALE = 0.5
 PLACE_PERIODS = (32, 64, 128, 256, 512, 1024)  # letters: a place in the text is the sine and cosine of each
 BRANCH_SCALE = 0.3  # of what attention and MLP add to the residual stream
@@ -239,6 +239,18 @@ class DiaTraining(nn.Module):
             if i == phone_layer:
                 middle = x
         return Hidden(text, decoder.norm(x), middle, attended)
+
+    @torch.no_grad()
+    def start_from(self, rows: Tensor, seed: int) -> None:
+        """Codes with similar rows [codebooks, codes, width] get similar embeddings and similar logits to begin with."""
+        count, codes, width = rows.shape
+        vocabulary = self.config.decoder.vocabulary
+        rows = rows * rows.square().mean((1, 2), keepdim=True).rsqrt()
+        random = torch.Generator().manual_seed(seed)
+        for table in (self.model.decoder.table, self.logits_dense.weight):
+            own = table[: count * vocabulary].unflatten(0, (count, vocabulary))[:, :codes]
+            directions = torch.randn(count, width, own.shape[-1], generator=random) / math.sqrt(width)
+            own.copy_(rows @ directions * own.std())
 
     def head(self) -> Tensor:
         """The rows of the logits' matrix that are in use: [K, V, D]."""

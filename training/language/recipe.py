@@ -32,7 +32,7 @@ class Size:
     cross_head_dim: int = 64
     rows: int = 1536
     codes: int = 512  # ids of a codebook; eos, pad and bos follow, and one that nothing uses
-    codebooks: int = 5  # active: the first ones
+    codebooks: int = 6  # active: the first ones
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.codec.codebooks import Codebooks
+from training.codec.vocoder import first_rows
 from training.files import append_log
 from training.frames import FRAME_RATE
 from training.language.batches import Batch, Specials, Stream, collate, corrupt, validation
@@ -107,6 +109,9 @@ class Trainer:
         self.held_out = [collate(g, self.specials) for g in validation(utterances, labels.silence, recipe.mixing)]
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         network = DiaTraining.seeded(config, recipe.size.codebooks, len(labels.phones), dtype, recipe.seed)
+        books = run / "codebooks.npz"
+        if books.exists():
+            network.start_from(first_rows(Codebooks.load(books))[: recipe.size.codebooks], recipe.seed)
         self.learner = Learner(network, recipe.optimiser)
         self.progress = Progress()
         frames = sum(u.frames for u in self.stream.utterances)

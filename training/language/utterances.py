@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from training.codec.codebooks import parts_of
 from training.frames import VOICES
 
 NO_PHONE = -1
@@ -177,6 +178,8 @@ class _Maker:
 
     def _rest(self, speaker: int, frames: int, where: int) -> None:
         if frames:
-            self.codes.append(np.tile(np.array(self.silence[speaker], np.int64), (frames, 1)))
+            codes = np.tile(np.array(self.silence[speaker], np.int64), (frames, 1))
+            codes[:, 0] += parts_of(frames)  # like the teachers' own pauses: so how far it is can be read off the codes
+            self.codes.append(codes)
             self.char.append(np.full(frames, where, np.float32))
             self.phone.append(np.full(frames, NO_PHONE))
