@@ -12,7 +12,7 @@ from training_fixtures import random_books, small_codec, utterance
 
 from training.codec import loop, train_encoder
 from training.codec.codebooks import BOOK_SIZE, BOOKS, pcm
-from training.codec.encoder import RESIDUAL_SCALE, Listener, listening_loss
+from training.codec.encoder import RESIDUAL_SCALE, Listener, Told, listening_loss
 from training.codec.train_encoder import Trainer, load_listener
 from training.codec.train_vocoder import load_vocoder
 from training.codec.vocoder import Vocoder
@@ -32,16 +32,26 @@ def crop() -> tuple[Tensor, Tensor]:
 
 def test_logits_are_cosines_and_a_perfect_pointer_is_right() -> None:
     codes, audio = crop()
-    logits = Listener(Vocoder(random_books()))(audio, codes)
+    logits = Listener(Vocoder(random_books()))(audio, codes).logits
     assert [x.shape for x in logits] == [(2, FRAMES, BOOK_SIZE)] * BOOKS
     assert max(x.abs().max().item() for x in logits) <= 16.001
     perfect = [20.0 * torch.nn.functional.one_hot(codes[:, i], BOOK_SIZE) for i in range(BOOKS)]
-    loss, right = listening_loss(perfect, codes)
+    loss, right = listening_loss(Told(perfect, torch.zeros(())), codes)
     assert loss < 1e-4
     assert torch.equal(right, torch.ones(BOOKS))
-    wrong, none = listening_loss([-x for x in perfect], codes)
+    wrong, none = listening_loss(Told([-x for x in perfect], torch.zeros(())), codes)
     assert wrong > 10
+    assert listening_loss(Told(perfect, torch.ones(())), codes)[0] > 1
     assert not none.any()
+
+
+@torch.no_grad()
+def test_an_encoder_that_puts_out_the_rows_sum_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, audio = crop()
+    listener = Listener(Vocoder(random_books()))
+    assert listener(audio, codes).missed > 0.5
+    monkeypatch.setattr(listener.encoder, "forward", lambda _: Vocoder.latent(listener._vocoder[0], codes))
+    assert listener(audio, codes).missed < 1e-6
 
 
 def test_the_vocoder_is_no_part_of_what_is_trained() -> None:

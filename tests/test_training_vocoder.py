@@ -16,7 +16,7 @@ from training.codec.crops import Crops
 from training.codec.features import BANDS, PHASES
 from training.codec.loop import pace_at
 from training.codec.losses import Judges, phase_loss, spectral_loss
-from training.codec.train_vocoder import Trainer, VocoderRecipe, load_vocoder, train
+from training.codec.train_vocoder import Trainer, VocoderRecipe, load_vocoder, spoil, train
 from training.codec.vocoder import Vocoder, first_rows
 from training.frames import FRAME, VOICES
 
@@ -95,6 +95,15 @@ def test_judges_learn_to_tell_made_from_real_and_the_vocoder_is_told_so() -> Non
 def random_codes(frames: int) -> Tensor:
     """[2, BOOKS, frames]"""
     return torch.from_numpy(np.random.default_rng(0).integers(BOOK_SIZE, size=(2, BOOKS, frames)))
+
+
+def test_units_are_spoiled_in_a_share_of_crops_and_nothing_else() -> None:
+    codes = torch.zeros(400, BOOKS, FRAMES, dtype=torch.int64)
+    spoil(codes, 0.25, np.random.default_rng(0))
+    assert not codes[:, 1:].any()
+    touched = codes[:, 0].any(1)
+    assert 0.15 < touched.float().mean() < 0.35
+    assert len(codes[touched, 0].unique()) > BOOK_SIZE // 2
 
 
 @pytest.mark.usefixtures("small_codec")

@@ -5,6 +5,7 @@ the vocoder's and stay as they are; the network learns to point at the right row
 taken away at each book (teacher forcing), as if the ones before had been found.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,11 +18,18 @@ from training.codec.codebooks import BOOKS
 from training.codec.vocoder import CODE_WIDTH, Vocoder
 
 RESIDUAL_SCALE = 0.3  # of what a residual unit adds
+MISSED = 3.0  # weight, beside the mean cross-entropy
 SHARPNESS = 16.0  # of the softmax over cosines; only the training needs it
 
 
+@dataclass(frozen=True)
+class Told:
+    logits: list[Tensor]  # one [B, frames, BOOK_SIZE] per book
+    missed: Tensor  # scalar: how far the encoder's output is from the sum of the right rows, as a share of its variance
+
+
 class Listener(nn.Module):
-    """audio [B, frames * 512] and the right codes [B, BOOKS, frames] → logits, one [B, frames, BOOK_SIZE] per book."""
+    """audio [B, frames * 512] and the right codes [B, BOOKS, frames] → what is `Told` of them."""
 
     def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
@@ -29,15 +37,17 @@ class Listener(nn.Module):
         self.in_proj = nn.ModuleList(nn.Linear(vocoder.latent_width, CODE_WIDTH) for _ in range(BOOKS))
         self._vocoder = [vocoder.requires_grad_(False)]  # in a list: not a part of what is trained
 
-    def forward(self, audio: Tensor, codes: Tensor) -> list[Tensor]:
+    def forward(self, audio: Tensor, codes: Tensor) -> Told:
         rest = self.encoder(audio[:, None]).transpose(1, 2)
+        right = self._vocoder[0].latent(codes).transpose(1, 2)
+        missed = (rest - right).square().mean() / right.var(dim=(0, 1)).mean()
         logits = []
         for book in range(BOOKS):
             table, out = self._vocoder[0].tables[book], self._vocoder[0].projections[book]
             pointed = functional.normalize(self.in_proj[book](rest), dim=-1)
             logits.append(SHARPNESS * pointed @ functional.normalize(table, dim=-1).T)
             rest = rest - out(functional.embedding(codes[:, book], table))
-        return logits
+        return Told(logits, missed)
 
     @torch.no_grad()
     def balance(self, audio: Tensor) -> None:
@@ -69,10 +79,13 @@ class Listener(nn.Module):
         return self.encoder.state_dict(), [dict(layer.named_parameters()) for layer in self.in_proj]
 
 
-def listening_loss(logits: list[Tensor], codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean cross-entropy, and the share of right codes of each book [BOOKS]."""
-    pairs = list(zip(logits, codes.unbind(1), strict=True))
+def listening_loss(told: Told, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """What is learned from, and the share of right codes of each book [BOOKS].
+
+    Half of it is the distance to the rows' sum: it tells a beginner far more than which of 512 rows is the nearest.
+    """
+    pairs = list(zip(told.logits, codes.unbind(1), strict=True))
     losses = torch.stack([functional.cross_entropy(x.flatten(0, 1), y.flatten()) for x, y in pairs])
     with torch.no_grad():
         right = torch.stack([(x.argmax(-1) == y).float().mean() for x, y in pairs])
-    return losses.mean(), right
+    return losses.mean() + MISSED * told.missed, right

@@ -42,14 +42,15 @@ class Trainer(Resumable):
         pace = min((self.step + 1) / WARM_UP, pace)
         for group in self._own.param_groups:
             group["lr"] = RATE * pace
-        loss, right = listening_loss(self.listener(audio, codes), codes)
+        told = self.listener(audio, codes)
+        loss, right = listening_loss(told, codes)
         self.listener.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._rest, 1.0)
         self._own.step()
         self._matrices.step([p.grad.flatten(1) for p in self._weights if p.grad is not None], MATRIX_RATE * pace)
         self.step += 1
-        return {"loss": loss.item(), "right": right.tolist()}
+        return {"loss": loss.item(), "missed": told.missed.item(), "right": right.tolist()}
 
     def state(self) -> dict[str, Any]:
         return {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.codec.codebooks import Codebooks
+from training.codec.codebooks import BOOK_SIZE, Codebooks
 from training.codec.crops import Crops
 from training.codec.loop import Resumable, keep_learning, pace_at
 from training.codec.losses import Judges, phase_loss, spectral_loss
@@ -26,6 +26,7 @@ class VocoderRecipe:
 
     batch: int = 10
     frames: int = 40  # of a crop: 0.46 s
+    wrong_units: float = 0.25  # share of crops with units of nothing: what is heard of a prompt has many wrong ones
     edge: int = 2  # frames at each end that miss their surroundings and are not judged
     rate: float = 1e-3
     judge_rate: float = 3e-4
@@ -129,10 +130,19 @@ def train(run: Path, steps: int, judged_from: int, shards: int, recipe: VocoderR
     trainer = Trainer(folder, Codebooks.load(run / "codebooks.npz"), recipe)
 
     def learn() -> dict[str, float]:
-        codes, audio = crops.draw(recipe.batch, np.random.default_rng([recipe.seed, trainer.step]))
+        random = np.random.default_rng([recipe.seed, trainer.step])
+        codes, audio = crops.draw(recipe.batch, random)
+        spoil(codes, recipe.wrong_units, random)
         return trainer.learn(codes, audio, trainer.step >= judged_from, pace_at(trainer.step / steps))
 
     keep_learning(trainer, learn, steps)
+
+
+def spoil(codes: Tensor, share: float, random: np.random.Generator) -> None:
+    """In place, a share of crops [B, BOOKS, frames] gets random units; the other books say enough to speak from."""
+    chosen = torch.from_numpy(random.random(len(codes)) < share)
+    units = torch.from_numpy(random.integers(BOOK_SIZE, size=(len(codes), codes.shape[2])))
+    codes[chosen, 0] = units[chosen]
 
 
 def load_vocoder(run: Path) -> Vocoder:
