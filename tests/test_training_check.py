@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from training_fixtures import random_books, utterance
+from training_fixtures import random_books, tone, utterance
 
 from models.request import SamplingParams
 from training import __main__ as command
 from training import check as module
-from training.check import Said, Score, check, distance, said, scripts_of
+from training.check import Said, Score, check, distance, phase_slips, said, scripts_of
+from training.codec import codebooks
 from training.codec.codebooks import BOOK_SIZE, NAMES, PARTS, Codebooks
+from training.codec.features import PHASES, phase, pitch
+from training.frames import ALL_BOOKS, FRAME, FRAME_RATE
 from training.phones import Phone, group
 
 BOOKS = random_books()
@@ -95,10 +98,11 @@ class Spoken:
 
     def __init__(self, units: np.ndarray, ended_by_itself: bool = True) -> None:
         self.frames, self.ended_by_itself = len(units), ended_by_itself
-        self._units = units
+        self._codes = np.zeros((ALL_BOOKS, len(units)), np.int64)
+        self._codes[0] = units
 
     def codes(self, start: int, stop: int) -> np.ndarray:
-        return self._units[None, start:stop]
+        return self._codes[:, start:stop]
 
 
 def test_errors_are_counted_by_phone_and_voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +112,24 @@ def test_errors_are_counted_by_phone_and_voice(run: Path, monkeypatch: pytest.Mo
     spoken = [Spoken(right), Spoken(missing), Spoken(other_voice, ended_by_itself=False)]
     monkeypatch.setattr(module, "speak", lambda *_: spoken)
     frames = len(right) + len(missing) + len(other_voice)
-    assert check(run, Path(), SCRIPTS, SAMPLING) == Score(round(2 / 9, 4), round(2 / 3, 3), frames)
+    assert check(run, Path(), SCRIPTS, SAMPLING) == Score(round(2 / 9, 4), round(2 / 3, 3), frames, 0.0, 0.25)
+
+
+def test_a_script_that_says_nothing_is_named(run: Path) -> None:
+    with pytest.raises(ValueError, match=r"nothing to say: '\[S2\]  '"):
+        check(run, Path(), [*SCRIPTS, "[S2]  "], SAMPLING)
+
+
+def test_a_steady_tone_slips_by_less_than_a_step_and_a_frozen_one_by_its_pitch() -> None:
+    audio = tone(200, 40 * FRAME)
+    pitches = pitch(audio)
+    codes = np.zeros((codebooks.BOOKS, 40), np.int64)
+    codes[1], codes[-1] = pitches * (len(codebooks.LEVELS) + 1), phase(audio, pitches)
+    assert phase_slips(codes)[3:-3].max() < 2 / PHASES
+    codes[-1] = codes[-1, 20]
+    assert phase_slips(codes).mean() == pytest.approx(200 / FRAME_RATE - 2, abs=0.05)
+    codes[-1, ::2] = 0
+    assert not len(phase_slips(codes)), "no two voiced frames in a row"
 
 
 def test_scripts_share_the_model_and_are_not_mixed_up(

@@ -21,8 +21,9 @@ from models.dia.model import DiaNetwork
 from models.dia.tokenizer import encode
 from models.dia.verbalise import verbalise
 from models.request import SamplingParams
-from training.codec.codebooks import NAMES, PARTS, Codebooks
-from training.frames import VOICES
+from training.codec.codebooks import BOOKS, LEVELS, NAMES, PARTS, Codebooks
+from training.codec.features import PHASES, PITCHES, scale
+from training.frames import FRAME_RATE, VOICES
 from training.phones import PAUSES, phones_of
 
 SLOTS = 8  # scripts spoken side by side
@@ -34,11 +35,17 @@ Said = list[tuple[int, str]]  # index of the voice, and phone
 
 @dataclass(frozen=True)
 class Score:
-    """phone_errors: share of the phones that should have been said. ended: share that stopped by itself."""
+    """phone_errors: share of the phones that should have been said. ended: share that stopped by itself.
+
+    voiced: share of the frames. phase_slip: how far, in periods, a phase is from where the pitch should have moved the
+    one before, on average over voiced frames; 0.25 is chance.
+    """
 
     phone_errors: float
     ended: float
     frames: int
+    voiced: float
+    phase_slip: float
 
 
 def scripts_of(lines: Sequence[str], limit: int | None = None) -> list[str]:
@@ -52,14 +59,22 @@ def scripts_of(lines: Sequence[str], limit: int | None = None) -> list[str]:
 def check(run: Path, model: Path, scripts: Sequence[str], sampling: SamplingParams) -> Score:
     """Speak the scripts in codes and compare phones, the voice included. run: whose codebooks the model speaks in."""
     books = Codebooks.load(run / "codebooks.npz")
+    expected = [_expected(script, books) for script in scripts]
+    if not all(expected):
+        raise ValueError(f"nothing to say: {scripts[expected.index([])]!r}. Leave such lines out.")
     sequences = speak(model, scripts, sampling)
-    wrong = total = 0
-    for script, sequence in zip(scripts, sequences, strict=True):
-        expected = _expected(script, books)
-        wrong += distance(expected, said(sequence.codes(0, sequence.frames)[0], books))
-        total += len(expected)
+    codes = [s.codes(0, s.frames)[:BOOKS] for s in sequences]
+    wrong = sum(distance(phones, said(c[0], books)) for phones, c in zip(expected, codes, strict=True))
     ended = sum(s.ended_by_itself for s in sequences) / len(sequences)
-    return Score(round(wrong / total, 4), round(ended, 3), sum(s.frames for s in sequences))
+    voiced = np.concatenate([c[-1] > 0 for c in codes])
+    slips = np.concatenate([phase_slips(c) for c in codes])
+    return Score(
+        phone_errors=round(wrong / sum(map(len, expected)), 4),
+        ended=round(ended, 3),
+        frames=len(voiced),
+        voiced=round(float(voiced.mean()), 3),
+        phase_slip=round(float(slips.mean()), 4) if len(slips) else 0.25,
+    )
 
 
 def speak(model: Path, scripts: Sequence[str], sampling: SamplingParams) -> list[CodeSequence]:
@@ -93,6 +108,16 @@ def _finish(sequences: Sequence[CodeSequence], decoder: DiaDecoder) -> None:
         for sequence in [s for s in running if s.done]:
             decoder.release(sequence)
             running.remove(sequence)
+
+
+def phase_slips(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """codes [BOOKS, frames] → for every two voiced frames in a row how far the second is off, in periods, 0 to 0.5."""
+    pitches, phases = codes[1] // (len(LEVELS) + 1), (codes[-1] - 1) % PHASES / PHASES
+    voiced = (pitches > 0) & (codes[-1] > 0)
+    hertz = scale()[np.clip(pitches, 1, PITCHES) - 1]
+    moved = np.diff(phases) - (hertz[1:] + hertz[:-1]) / 2 / FRAME_RATE
+    slips: npt.NDArray[np.float64] = np.abs((moved + 0.5) % 1 - 0.5)
+    return slips[voiced[1:] & voiced[:-1]]
 
 
 def said(units: npt.NDArray[np.int64], books: Codebooks) -> Said:
