@@ -13,7 +13,7 @@ from training.frames import SAMPLE_RATE
 RESOLUTIONS = ((2048, 512, 96), (1024, 256, 80), (512, 128, 48), (256, 64, 24), (128, 32, 12))  # window, hop, bands
 JUDGED = ((2048, 512), (1024, 256), (512, 128))  # window, hop of the discriminators
 PHASED = ((2048, 512), (1024, 256), (512, 128))  # window, hop where phases are compared too
-PHASED_BELOW = 3000.0  # Hz; above, phases differ from one pulse to the next
+PHASED_BELOW = 1200.0  # Hz; above, a step of a phase is too much of a period
 FLOOR = 1e-4  # of magnitude, full scale being 1
 SHARE_HEARD = 0.54  # of the bins: the teachers speak up to 12 kHz
 
