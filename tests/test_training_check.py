@@ -124,11 +124,11 @@ def test_a_steady_tone_slips_by_less_than_a_step_and_a_frozen_one_by_its_pitch()
     audio = tone(200, 40 * FRAME)
     pitches = pitch(audio)
     codes = np.zeros((codebooks.BOOKS, 40), np.int64)
-    codes[1], codes[-1] = pitches * (len(codebooks.LEVELS) + 1), phase(audio, pitches)
+    codes[1], codes[codebooks.PHASE_BOOK] = pitches * (len(codebooks.LEVELS) + 1), phase(audio, pitches)
     assert phase_slips(codes)[3:-3].max() < 2 / PHASES
-    codes[-1] = codes[-1, 20]
+    codes[codebooks.PHASE_BOOK] = codes[codebooks.PHASE_BOOK, 20]
     assert phase_slips(codes).mean() == pytest.approx(200 / FRAME_RATE - 2, abs=0.05)
-    codes[-1, ::2] = 0
+    codes[codebooks.PHASE_BOOK, ::2] = 0
     assert not len(phase_slips(codes)), "no two voiced frames in a row"
 
 

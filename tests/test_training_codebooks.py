@@ -46,7 +46,7 @@ def test_the_last_book_is_the_phase_where_there_is_a_pitch() -> None:
     voiced = codes[:, 1] >= len(LEVELS) + 1
     assert voiced.any()
     assert not voiced.all()
-    np.testing.assert_array_equal(codes[:, -1] > 0, voiced)
+    np.testing.assert_array_equal(codes[:, codebooks.PHASE_BOOK] > 0, voiced)
 
 
 def test_units_are_the_thirds_of_a_phone() -> None:

@@ -11,7 +11,7 @@ from training_fixtures import random_books, small_codec, tone, utterance
 
 from training import corpus
 from training.codec import loop
-from training.codec.codebooks import BOOK_SIZE, BOOKS, ENVELOPES
+from training.codec.codebooks import BOOK_SIZE, BOOKS, ENVELOPES, PHASE_BOOK
 from training.codec.crops import Crops
 from training.codec.features import BANDS, PHASES
 from training.codec.loop import pace_at
@@ -44,7 +44,7 @@ def test_only_the_phase_loss_hears_that_a_waveform_is_upside_down() -> None:
 
 
 def test_rows_of_neighbouring_phases_are_alike_all_the_way_round() -> None:
-    rows = first_rows(random_books())[-1]
+    rows = first_rows(random_books())[PHASE_BOOK]
     of_band = rows[1 : 1 + BANDS * PHASES].unflatten(0, (BANDS, PHASES))
     likeness = torch.cosine_similarity(of_band, of_band.roll(1, 1), dim=-1)
     assert (likeness > 0.5).all()
@@ -128,7 +128,7 @@ def test_every_book_is_heard() -> None:
 def test_a_vocoder_starts_from_what_the_codes_mean() -> None:
     books = random_books()
     vocoder = Vocoder(books)
-    spectra = vocoder.tables[2 : 2 + ENVELOPES, :, : books.envelopes.shape[2]].detach().numpy()
+    spectra = vocoder.tables[-ENVELOPES:, :, : books.envelopes.shape[2]].detach().numpy()
     assert np.corrcoef(spectra.ravel(), books.envelopes.ravel())[0, 1] > 0.999
 
     def apart(a: int, b: int) -> float:

@@ -21,7 +21,7 @@ from models.dia.model import DiaNetwork
 from models.dia.tokenizer import encode
 from models.dia.verbalise import verbalise
 from models.request import SamplingParams
-from training.codec.codebooks import BOOKS, LEVELS, NAMES, PARTS, Codebooks
+from training.codec.codebooks import BOOKS, LEVELS, NAMES, PARTS, PHASE_BOOK, Codebooks
 from training.codec.features import PHASES, PITCHES, scale
 from training.frames import FRAME_RATE, VOICES
 from training.phones import PAUSES, phones_of
@@ -66,7 +66,7 @@ def check(run: Path, model: Path, scripts: Sequence[str], sampling: SamplingPara
     codes = [s.codes(0, s.frames)[:BOOKS] for s in sequences]
     wrong = sum(distance(phones, said(c[0], books)) for phones, c in zip(expected, codes, strict=True))
     ended = sum(s.ended_by_itself for s in sequences) / len(sequences)
-    voiced = np.concatenate([c[-1] > 0 for c in codes])
+    voiced = np.concatenate([c[PHASE_BOOK] > 0 for c in codes])
     slips = np.concatenate([phase_slips(c) for c in codes])
     return Score(
         phone_errors=round(wrong / sum(map(len, expected)), 4),
@@ -112,8 +112,8 @@ def _finish(sequences: Sequence[CodeSequence], decoder: DiaDecoder) -> None:
 
 def phase_slips(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """codes [BOOKS, frames] → for every two voiced frames in a row how far the second is off, in periods, 0 to 0.5."""
-    pitches, phases = codes[1] // (len(LEVELS) + 1), (codes[-1] - 1) % PHASES / PHASES
-    voiced = (pitches > 0) & (codes[-1] > 0)
+    pitches, phases = codes[1] // (len(LEVELS) + 1), (codes[PHASE_BOOK] - 1) % PHASES / PHASES
+    voiced = (pitches > 0) & (codes[PHASE_BOOK] > 0)
     hertz = scale()[np.clip(pitches, 1, PITCHES) - 1]
     moved = np.diff(phases) - (hertz[1:] + hertz[:-1]) / 2 / FRAME_RATE
     slips: npt.NDArray[np.float64] = np.abs((moved + 0.5) % 1 - 0.5)

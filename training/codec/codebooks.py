@@ -1,10 +1,11 @@
 """What the six codes of a frame say, and how audio with known phones is turned into them.
 
 Book 0 is the *unit*: voice, phone and third of the phone, known exactly from the teacher. It is what text decides, so
-the language model plans in it. Book 1 is pitch (64) times level (8). Books 2 to 4 are the spectral envelope, each
-what the one before left over (residual vector quantisation by k-means, no training). Book 5 is the phase of the pitch
-(32) and the band it lies in (15): convolutions do the same in every frame of the same codes, so without a phase a
-vocoder could sing no notes but multiples of the frame rate.
+the language model plans in it. Book 1 is pitch (64) times level (8). Book 2 is the phase of the pitch (32) and the band
+it lies in (15): convolutions do the same in every frame of the same codes, so without a phase a vocoder could sing no
+notes but multiples of the frame rate. It comes one frame later than the pitch, so that the decoder reads a phase and
+the pitch that moves it on in one row. Books 3 to 5 are the spectral envelope, each what the one before left over
+(residual vector quantisation by k-means, no training).
 """
 
 from collections import Counter
@@ -28,8 +29,9 @@ BOOK_SIZE = 512
 PARTS = 3  # of a phone
 NAMES = BOOK_SIZE // (PARTS * len(VOICES))  # phones a voice has units for: 85
 LEVELS = np.arange(-58.0, -9.0, 7.0)  # decibels: the seven steps between eight levels
+PHASE_BOOK = 2
 ENVELOPES = 3
-BOOKS = 3 + ENVELOPES
+BOOKS = PHASE_BOOK + 1 + ENVELOPES
 FIT_ROUNDS = 15
 FIT_FRAMES = 80_000  # of each voice
 SAME = {"ɬ": "l", "x": "k", "ç": "h", "r": "ɹ", "e": "ɛ", "o": "oː", "a": "æ"}  # rare borrowed sounds
@@ -57,8 +59,8 @@ class Codebooks:
         codes[:, 0] = self.units(utterance, voice)
         pitches = pitch(audio)
         codes[:, 1] = pitches * (len(LEVELS) + 1) + np.searchsorted(LEVELS, level(audio))
-        codes[:, 2 : 2 + ENVELOPES] = self.quantise(envelope(audio))
-        codes[:, -1] = phase(audio, pitches)
+        codes[:, PHASE_BOOK] = phase(audio, pitches)
+        codes[:, PHASE_BOOK + 1 :] = self.quantise(envelope(audio))
         return codes
 
     def units(self, utterance: Utterance, voice: int) -> npt.NDArray[np.int64]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import DacConfig
 from transformers.models.dac.modeling_dac import DacDecoder
 
-from training.codec.codebooks import BOOK_SIZE, BOOKS, LEVELS, Codebooks, pitch_and_level
+from training.codec.codebooks import BOOK_SIZE, BOOKS, LEVELS, PHASE_BOOK, Codebooks, pitch_and_level
 from training.codec.features import BANDS, PHASES, PITCH_LOW, PITCHES, band_of, scale
 from training.frames import ALL_BOOKS, FRAME, SAMPLE_RATE
 
@@ -73,9 +73,9 @@ def first_rows(books: Codebooks) -> Tensor:
     rows = torch.zeros(BOOKS, BOOK_SIZE, CODE_WIDTH)
     rows[0] = torch.randn(BOOK_SIZE, CODE_WIDTH) * 0.5
     rows[1] = _pitch_rows()
-    count, _, width = books.envelopes.shape
-    rows[2 : 2 + count, :, :width] = torch.from_numpy(books.envelopes) / float(np.abs(books.envelopes[0]).mean())
-    rows[-1] = _phase_rows()
+    rows[PHASE_BOOK] = _phase_rows()
+    scale = float(np.abs(books.envelopes[0]).mean())
+    rows[PHASE_BOOK + 1 :, :, : books.envelopes.shape[2]] = torch.from_numpy(books.envelopes) / scale
     return rows
 
 
