@@ -108,19 +108,3 @@ def test_a_batch_without_anything_known_of_a_codebook_does_no_harm(network: DiaT
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
     assert [float(loss) for loss in losses.codes[1:]] == [0.0] * (SIZE.codebooks - 1)
     network.zero_grad(set_to_none=True)
-
-
-def test_codes_with_similar_rows_begin_alike() -> None:
-    network = DiaTraining.seeded(RECIPE.config(), SIZE.codebooks, PHONES, torch.float32, seed=3)
-    before = network.head().clone()
-    angles = torch.linspace(0, 6, SIZE.codes)[:, None] * torch.arange(1, 5)
-    network.start_from(torch.cat([angles.cos(), angles.sin()], 1).expand(SIZE.codebooks, -1, -1), seed=3)
-    embeddings = network.model.decoder.table.unflatten(0, (-1, network.head().shape[1]))
-    for table in (embeddings[: SIZE.codebooks], network.head()):
-        codes = table[:, : SIZE.codes]
-        near = torch.cosine_similarity(codes[:, :-1], codes[:, 1:], dim=-1)
-        far = torch.cosine_similarity(codes, codes.roll(SIZE.codes // 2, 1), dim=-1)
-        assert near.min() > 0.5 > far.max()
-    assert torch.equal(network.head()[:, SIZE.codes :], before[:, SIZE.codes :]), "what ends a text is no code"
-    assert not embeddings[SIZE.codebooks :].any()
-    assert network.head().std().item() == pytest.approx(before.std().item(), rel=0.1)

@@ -241,16 +241,15 @@ class DiaTraining(nn.Module):
         return Hidden(text, decoder.norm(x), middle, attended)
 
     @torch.no_grad()
-    def start_from(self, rows: Tensor, seed: int) -> None:
-        """Codes with similar rows [codebooks, codes, width] get similar embeddings and similar logits to begin with."""
-        count, codes, width = rows.shape
+    def begin(self, book: int, read: Tensor, said: Tensor) -> None:
+        """Give the codes of one codebook these rows, as large on average as those they replace.
+
+        read: [codes, D], the embeddings; said: [codes, D], the rows of the logits.
+        """
         vocabulary = self.config.decoder.vocabulary
-        rows = rows * rows.square().mean((1, 2), keepdim=True).rsqrt()
-        random = torch.Generator().manual_seed(seed)
-        for table in (self.model.decoder.table, self.logits_dense.weight):
-            own = table[: count * vocabulary].unflatten(0, (count, vocabulary))[:, :codes]
-            directions = torch.randn(count, width, own.shape[-1], generator=random) / math.sqrt(width)
-            own.copy_(rows @ directions * own.std())
+        for table, rows in ((self.model.decoder.table, read), (self.logits_dense.weight, said)):
+            own = table[book * vocabulary :][: len(rows)]
+            own.copy_(rows * (own.square().mean() / rows.square().mean()).sqrt())
 
     def head(self) -> Tensor:
         """The rows of the logits' matrix that are in use: [K, V, D]."""

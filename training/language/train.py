@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from training.codec.codebooks import Codebooks
-from training.codec.vocoder import first_rows
 from training.files import append_log
 from training.frames import FRAME_RATE
 from training.language.batches import Batch, Specials, Stream, collate, corrupt, validation
+from training.language.beginnings import begin
 from training.language.checkpoints import checkpoints, load, save
 from training.language.learner import Learner
 from training.language.losses import losses_of, practice_loss
@@ -111,7 +111,7 @@ class Trainer:
         network = DiaTraining.seeded(config, recipe.size.codebooks, len(labels.phones), dtype, recipe.seed)
         books = run / "codebooks.npz"
         if books.exists():
-            network.start_from(first_rows(Codebooks.load(books))[: recipe.size.codebooks], recipe.seed)
+            begin(network, Codebooks.load(books), recipe.seed)
         self.learner = Learner(network, recipe.optimiser)
         self.progress = Progress()
         frames = sum(u.frames for u in self.stream.utterances)
