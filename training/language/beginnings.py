@@ -17,6 +17,7 @@ from training.codec.vocoder import first_rows
 from training.frames import FRAME_RATE
 from training.language.network import DiaTraining
 
+PHASE_LOUDNESS = 10.0  # of the embeddings, in times those of other codes
 PARTIALS = 6  # of a phase: its sine and cosine and those of its multiples
 
 
@@ -29,7 +30,7 @@ def begin(network: DiaTraining, books: Codebooks, seed: int) -> None:
         if book == PHASE_BOOK:
             read, said = phase_rows(frames_later=1), phase_rows(frames_later=0)
         directions = torch.randn(read.shape[1], network.config.decoder.width, generator=random)
-        network.begin(book, read @ directions, said @ directions)
+        network.begin(book, read @ directions, said @ directions, PHASE_LOUDNESS if book == PHASE_BOOK else 1.0)
 
 
 def phase_rows(frames_later: int) -> Tensor:

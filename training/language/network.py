@@ -241,15 +241,15 @@ class DiaTraining(nn.Module):
         return Hidden(text, decoder.norm(x), middle, attended)
 
     @torch.no_grad()
-    def begin(self, book: int, read: Tensor, said: Tensor) -> None:
+    def begin(self, book: int, read: Tensor, said: Tensor, loudness: float = 1.0) -> None:
         """Give the codes of one codebook these rows, as large on average as those they replace.
 
-        read: [codes, D], the embeddings; said: [codes, D], the rows of the logits.
+        read: [codes, D], the embeddings, `loudness` times as large; said: [codes, D], the rows of the logits.
         """
         vocabulary = self.config.decoder.vocabulary
-        for table, rows in ((self.model.decoder.table, read), (self.logits_dense.weight, said)):
+        for table, rows, times in ((self.model.decoder.table, read, loudness), (self.logits_dense.weight, said, 1.0)):
             own = table[book * vocabulary :][: len(rows)]
-            own.copy_(rows * (own.square().mean() / rows.square().mean()).sqrt())
+            own.copy_(rows * (times * (own.square().mean() / rows.square().mean()).sqrt()))
 
     def head(self) -> Tensor:
         """The rows of the logits' matrix that are in use: [K, V, D]."""

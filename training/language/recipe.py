@@ -74,10 +74,12 @@ class Corruption:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the losses. Codebook 0 decides what is said and when."""
+    """Of the losses. Codebook 0 decides what is said and when; the last two are mostly chance, with little to learn.
 
-    first_codebook: float = 1.0
-    other_codebook: float = 0.3
+    codebooks: one each, or more.
+    """
+
+    codebooks: tuple[float, ...] = (1.0, 0.3, 1.0, 0.3, 0.1, 0.1)
     guide: float = 0.3
     phone: float = 0.3
     letter: float = 0.3
