@@ -49,7 +49,7 @@ def test_logits_are_cosines_and_a_perfect_pointer_is_right() -> None:
 def test_an_encoder_that_puts_out_the_rows_sum_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     codes, audio = crop()
     listener = Listener(Vocoder(random_books()))
-    assert listener(audio, codes).missed > 0.5
+    assert listener(audio, codes).missed > 0.1
     monkeypatch.setattr(listener.encoder, "forward", lambda _: Vocoder.latent(listener._vocoder[0], codes))
     assert listener(audio, codes).missed < 1e-6
 

@@ -18,14 +18,14 @@ from training.codec.codebooks import BOOKS
 from training.codec.vocoder import CODE_WIDTH, Vocoder
 
 RESIDUAL_SCALE = 0.3  # of what a residual unit adds
-MISSED = 3.0  # weight, beside the mean cross-entropy
+MISSED = 6.0  # weight, beside the mean cross-entropy
 SHARPNESS = 16.0  # of the softmax over cosines; only the training needs it
 
 
 @dataclass(frozen=True)
 class Told:
     logits: list[Tensor]  # one [B, frames, BOOK_SIZE] per book
-    missed: Tensor  # scalar: how far the encoder's output is from the sum of the right rows, as a share of its variance
+    missed: Tensor  # scalar: how far the encoder's output is from the sum of the right rows, Huber's loss in deviations
 
 
 class Listener(nn.Module):
@@ -40,7 +40,7 @@ class Listener(nn.Module):
     def forward(self, audio: Tensor, codes: Tensor) -> Told:
         rest = self.encoder(audio[:, None]).transpose(1, 2)
         right = self._vocoder[0].latent(codes).transpose(1, 2)
-        missed = (rest - right).square().mean() / right.var(dim=(0, 1)).mean()
+        missed = functional.smooth_l1_loss(rest / right.std(), right / right.std())
         logits = []
         for book in range(BOOKS):
             table, out = self._vocoder[0].tables[book], self._vocoder[0].projections[book]

@@ -17,7 +17,7 @@ from training.muon import Muon
 
 FOLDER, FILE = "encoder", "encoder.pt"
 BATCH, FRAMES, WARM_UP = 8, 64, 30
-RATE, MATRIX_RATE = 1e-3, 5e-3  # of AdamW, of Muon
+RATE, MATRIX_RATE = 1e-3, 2.5e-3  # of AdamW, of Muon; at twice that a run fell apart after 200 steps
 QUIETER, LOUDER = -4.0, 1.0  # decibels: a prompt is seldom exactly as loud as the teachers
 
 
