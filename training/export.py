@@ -22,14 +22,8 @@ from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.recipe import Size, hub_config
 
 LOGITS = "logits_dense.weight"
-SCALES = (
-    3.0,
-    1.5,
-    1.5,
-    1.5,
-    1.5,
-    3.0,
-)  # one per trained codebook: chosen on benchmarks/quality/sentences/development.txt
+# One per trained codebook, chosen on benchmarks/quality/sentences/development.txt.
+SCALES = (3.0, 1.5, 6.0, 1.5, 1.5, 1.5)
 
 
 def export(run: Path, folder: Path, scales: Sequence[float]) -> None:
