@@ -41,7 +41,7 @@ def test_codes_have_a_column_for_every_book_and_stay_in_range() -> None:
     assert 2 * NAMES * PARTS <= BOOK_SIZE
 
 
-def test_the_last_book_is_the_phase_where_there_is_a_pitch() -> None:
+def test_there_is_a_phase_where_there_is_a_pitch() -> None:
     codes = random_books().encode(utterance(0), 0)
     voiced = codes[:, 1] >= len(LEVELS) + 1
     assert voiced.any()

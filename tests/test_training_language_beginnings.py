@@ -40,6 +40,12 @@ def likeliest(network: DiaTraining, book: int, codes: int) -> Tensor:
     return (read @ said.T).argmax(-1)
 
 
+def test_the_seed_alone_decides(begun: DiaTraining) -> None:
+    again = drawn()
+    begin(again, random_books(), seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(tables(again), tables(begun), strict=True))
+
+
 @pytest.mark.parametrize("book", [book for book in range(BOOKS) if book != PHASE_BOOK])
 def test_what_was_read_is_said_again(begun: DiaTraining, book: int) -> None:
     again = likeliest(begun, book, BOOK_SIZE) == torch.arange(BOOK_SIZE)

@@ -22,7 +22,7 @@ from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.recipe import Size, hub_config
 
 LOGITS = "logits_dense.weight"
-# One per trained codebook, chosen on benchmarks/quality/sentences/development.txt.
+# One per trained codebook; training/README.md says what they were chosen by.
 SCALES = (3.0, 1.5, 6.0, 1.5, 1.5, 1.5)
 
 

@@ -82,7 +82,7 @@ class Listener(nn.Module):
 def listening_loss(told: Told, codes: Tensor) -> tuple[Tensor, Tensor]:
     """What is learned from, and the share of right codes of each book [BOOKS].
 
-    Half of it is the distance to the rows' sum: it tells a beginner far more than which of 512 rows is the nearest.
+    Part of it is the distance to the rows' sum: it tells a beginner far more than which of 512 rows is the nearest.
     """
     pairs = list(zip(told.logits, codes.unbind(1), strict=True))
     losses = torch.stack([functional.cross_entropy(x.flatten(0, 1), y.flatten()) for x, y in pairs])

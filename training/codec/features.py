@@ -72,6 +72,12 @@ def band_of(pitches: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return (pitches - 1) * BANDS // PITCHES
 
 
+def band_middles() -> npt.NDArray[np.float64]:
+    """[BANDS]: the mean of the pitches of each band, in Hz."""
+    bands = band_of(np.arange(1, PITCHES + 1))
+    return np.bincount(bands, scale()) / np.bincount(bands)
+
+
 def _cycles(signal: Floats, middles: npt.NDArray[np.int64], hertz: float) -> npt.NDArray[np.float64]:
     """[len(middles)]: the phase of the partial at `hertz` around each sample of `middles`, in periods."""
     side = round(_PHASE_PERIODS * SAMPLE_RATE / hertz / 2)

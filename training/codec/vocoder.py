@@ -14,7 +14,7 @@ from transformers import DacConfig
 from transformers.models.dac.modeling_dac import DacDecoder
 
 from training.codec.codebooks import BOOK_SIZE, BOOKS, LEVELS, PHASE_BOOK, Codebooks, pitch_and_level
-from training.codec.features import BANDS, PHASES, PITCH_LOW, PITCHES, band_of, scale
+from training.codec.features import BANDS, PHASES, PITCH_LOW, PITCHES, band_middles
 from training.frames import ALL_BOOKS, FRAME, SAMPLE_RATE
 
 CODE_WIDTH = 32
@@ -65,13 +65,13 @@ class Vocoder(nn.Module):
         return self.decoder(self.latent(codes)).squeeze(1)
 
 
-def first_rows(books: Codebooks) -> Tensor:
+def first_rows(books: Codebooks, random: torch.Generator | None = None) -> Tensor:
     """[BOOKS, BOOK_SIZE, CODE_WIDTH]: tables to begin with, in which codes that mean similar things have similar rows.
 
     Pitch, level and phase lie on curves, spectra are as they are, units are random.
     """
     rows = torch.zeros(BOOKS, BOOK_SIZE, CODE_WIDTH)
-    rows[0] = torch.randn(BOOK_SIZE, CODE_WIDTH) * 0.5
+    rows[0] = torch.randn(BOOK_SIZE, CODE_WIDTH, generator=random) * 0.5
     rows[1] = _pitch_rows()
     rows[PHASE_BOOK] = _phase_rows()
     scale = float(np.abs(books.envelopes[0]).mean())
@@ -91,8 +91,7 @@ def _pitch_rows() -> Tensor:
 
 def _phase_rows() -> Tensor:
     """[BOOK_SIZE, CODE_WIDTH]: one frame of pulses of that phase and band; nothing where there is no pitch."""
-    bands = torch.from_numpy(band_of(np.arange(1, PITCHES + 1)))
-    hertz = torch.tensor([scale()[bands == band].mean() for band in range(BANDS)])[:, None, None]
+    hertz = torch.from_numpy(band_middles())[:, None, None]
     seconds = ((torch.arange(CODE_WIDTH) + 0.5) / CODE_WIDTH - 0.5) * FRAME / SAMPLE_RATE
     cycles = torch.arange(PHASES)[:, None] / PHASES + hertz * seconds
     most = CODE_WIDTH / 2 * SAMPLE_RATE / FRAME  # Hz that the row can hold

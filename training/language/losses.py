@@ -48,7 +48,7 @@ def losses_of(network: DiaTraining, batch: Batch, weights: Weights) -> Losses:
     guide, mass = _guide(hidden, batch.guided)
     phone = class_loss(network.extra.phone, hidden.middle.to(network.dtype), batch.phones)
     letter = class_loss(network.extra.letter, hidden.text.to(network.dtype), batch.letters)
-    total = torch.stack([w * loss for w, loss in zip(weights.codebooks, codes, strict=False)]).sum()
+    total = torch.stack([w * loss for w, loss in zip(weights.codebooks[: len(codes)], codes, strict=True)]).sum()
     place = _letter_place(network, hidden.text, batch.ids) + _row_place(network, hidden.middle, batch)
     total = total + weights.guide * guide + weights.phone * phone + weights.letter * letter + weights.place * place
     aids = guide.detach(), phone.detach(), letter.detach(), place.detach()
