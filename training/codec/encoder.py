@@ -39,14 +39,14 @@ class Listener(nn.Module):
 
     def forward(self, audio: Tensor, codes: Tensor) -> Told:
         rest = self.encoder(audio[:, None]).transpose(1, 2)
-        right = self._vocoder[0].latent(codes).transpose(1, 2)
+        parts = self._vocoder[0].parts(codes)
+        right = parts.sum(0)
         missed = functional.smooth_l1_loss(rest / right.std(), right / right.std())
         logits = []
-        for book in range(BOOKS):
-            table, out = self._vocoder[0].tables[book], self._vocoder[0].projections[book]
+        for book, table in enumerate(self._vocoder[0].tables):
             pointed = functional.normalize(self.in_proj[book](rest), dim=-1)
             logits.append(SHARPNESS * pointed @ functional.normalize(table, dim=-1).T)
-            rest = rest - out(functional.embedding(codes[:, book], table))
+            rest = rest - parts[book]
         return Told(logits, missed)
 
     @torch.no_grad()

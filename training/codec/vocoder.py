@@ -50,12 +50,16 @@ class Vocoder(nn.Module):
         self.projections = nn.ModuleList(nn.Linear(CODE_WIDTH, LATENT) for _ in range(BOOKS))
         self.decoder = DacDecoder(DacConfig(**self.config))
 
-    def latent(self, codes: Tensor) -> Tensor:
-        """[B, LATENT, frames]: the sum over books."""
+    def parts(self, codes: Tensor) -> Tensor:
+        """[BOOKS, B, frames, LATENT]: what each book's codes stand for."""
         parts = [
             project(functional.embedding(codes[:, i], self.tables[i])) for i, project in enumerate(self.projections)
         ]
-        return torch.stack(parts).sum(0).transpose(1, 2)
+        return torch.stack(parts)
+
+    def latent(self, codes: Tensor) -> Tensor:
+        """[B, LATENT, frames]: the sum over books."""
+        return self.parts(codes).sum(0).transpose(1, 2)
 
     def meaning(self) -> list[nn.Parameter]:
         """The parameters that say what a code stands for; the rest says how that sounds."""
