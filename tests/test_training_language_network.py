@@ -16,7 +16,7 @@ from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from training.language.batches import Batch, Specials, collate, corrupt
 from training.language.losses import hidden_of, losses_of
-from training.language.network import EXTRA, DiaTraining, attend
+from training.language.network import EXTRA, DiaTraining
 from training.language.recipe import Corruption, hub_config
 from training.language.utterances import Placed, borrow, join
 
@@ -91,14 +91,6 @@ def test_idle_codebooks_have_logits_of_zero(inference: DiaNetwork, batch: Batch)
     cond, uncond = stepped_logits(inference, [1, 32, 98], nine(batch.codes[1])[:3])
     assert not cond[:, SIZE.codebooks :].any()
     assert not uncond[:, SIZE.codebooks :].any()
-
-
-def test_attention_in_two_products_equals_the_fused_one() -> None:
-    q, k, v = torch.randn(3, 2, 3, 7, 8, generator=torch.Generator().manual_seed(0)).unbind()
-    fused = torch.nn.functional.scaled_dot_product_attention(
-        q, k[:, :1].expand(-1, 3, -1, -1), v[:, :1].expand(-1, 3, -1, -1), is_causal=True, scale=1.0
-    )
-    torch.testing.assert_close(attend(q, k[:, :1], v[:, :1], None), fused)
 
 
 def test_a_batch_without_anything_known_of_a_codebook_does_no_harm(network: DiaTraining) -> None:

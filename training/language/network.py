@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from models.decoding.elementwise import apply_rope, rope_table
 from models.dia.config import DiaConfig, EncoderConfig
+from training.language.attention import attend
 
 EXTRA = "extra."  # what names of tensors begin with that inference does without
-EXPLICIT_ROWS = 512  # up to here attention in two products beats torch's fused one on a CPU, whose backward is slow
 EMBEDDING_SCALE = 0.05  # standard deviation: one of each codebook is added up
 HEAD_SCALE = 0.5
 PLACE_PERIODS = (32, 64, 128, 256, 512, 1024)  # letters: a place in the text is the sine and cosine of each
@@ -255,24 +255,6 @@ class DiaTraining(nn.Module):
         """The rows of the logits' matrix that are in use: [K, V, D]."""
         c = self.config.decoder
         return self.logits_dense.weight.unflatten(0, (c.codebooks, c.vocabulary))[: self.codebooks]
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention, unscaled: q [B, H, N, d], k and v [B, G, N, d] → [B, H, N, d]; causal without a mask."""
-    H, N, G = q.shape[1], q.shape[2], k.shape[1]
-    if mask is None and G == 1 and N <= EXPLICIT_ROWS:
-        return _attend_one_key_head(q, k[:, 0], v[:, 0])
-    if G != H:
-        k, v = (t.repeat_interleave(H // G, dim=1) for t in (k, v))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=1.0)
-
-
-def _attend_one_key_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention, all queries of an example in one product: q [B, H, N, d], k and v [B, N, d]."""
-    B, H, N, d = q.shape
-    future = torch.ones(N, N, dtype=torch.bool).triu(1)
-    scores = (q.reshape(B, H * N, d) @ k.mT).view(B, H, N, N).masked_fill(future, -torch.inf)
-    return (scores.softmax(-1).view(B, H * N, N) @ v).view(B, H, N, d)
 
 
 def product(x: Tensor, linear: nn.Linear) -> Tensor:
