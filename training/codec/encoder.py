@@ -15,6 +15,7 @@ from transformers import DacConfig
 from transformers.models.dac.modeling_dac import DacEncoder
 
 from training.codec.codebooks import BOOKS
+from training.codec.snake import use_own_snakes
 from training.codec.vocoder import CODE_WIDTH, Vocoder
 
 RESIDUAL_SCALE = 0.3  # of what a residual unit adds
@@ -34,6 +35,7 @@ class Listener(nn.Module):
     def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
         self.encoder = DacEncoder(DacConfig(**vocoder.config))
+        use_own_snakes(self.encoder)
         self.in_proj = nn.ModuleList(nn.Linear(vocoder.latent_width, CODE_WIDTH) for _ in range(BOOKS))
         self._vocoder = [vocoder.requires_grad_(False)]  # in a list: not a part of what is trained
 

@@ -15,6 +15,7 @@ from transformers.models.dac.modeling_dac import DacDecoder
 
 from training.codec.codebooks import BOOK_SIZE, BOOKS, LEVELS, PHASE_BOOK, Codebooks, pitch_and_level
 from training.codec.features import BANDS, PHASES, PITCH_LOW, PITCHES, band_middles
+from training.codec.snake import use_own_snakes
 from training.frames import ALL_BOOKS, FRAME, SAMPLE_RATE
 
 CODE_WIDTH = 32
@@ -49,6 +50,7 @@ class Vocoder(nn.Module):
         self.tables = nn.Parameter(torch.zeros(BOOKS, BOOK_SIZE, CODE_WIDTH) if books is None else first_rows(books))
         self.projections = nn.ModuleList(nn.Linear(CODE_WIDTH, LATENT) for _ in range(BOOKS))
         self.decoder = DacDecoder(DacConfig(**self.config))
+        use_own_snakes(self.decoder)
 
     def parts(self, codes: Tensor) -> Tensor:
         """[BOOKS, B, frames, LATENT]: what each book's codes stand for."""
