@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from training.names import names
 from training.plain import ALPHABET, LONGEST, plain, words
 
 ROOT = Path(__file__).parent.parent
@@ -132,3 +133,11 @@ def test_a_measured_sentence_is_left_out_also_as_a_part(monkeypatch: pytest.Monk
     monkeypatch.setattr(sentences, "HELD_OUT", tmp_path)
     monkeypatch.setattr(sentences, "_sources", lambda chance: dict.fromkeys(sentences.SHARES, iter(offered)))
     assert sentences.draw(2, seed=0) == ["thank you. i saw it.", "where is my hat?"]
+
+
+def test_names_of_many_countries_need_no_other_letters() -> None:
+    found = names()
+    assert len(found) > 10_000
+    assert {"Adeyemi", "Kujala", "Nkosi"} <= set(found)
+    assert found == sorted(set(found))
+    assert all(name.isascii() for name in found)

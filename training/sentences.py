@@ -2,8 +2,8 @@
 
 Sources: our own patterns (templates.py), the example sentences and short definitions of WordNet 3.0 (Debian package
 wordnet-base; its licence allows any use), rows of rare words from its index, rows of words from a spelling list
-(Debian package wamerican; its licence allows any use) and of names from the patterns. A share of each goes into every
-stretch of the list, so any beginning of it is a fair sample.
+(Debian package wamerican; its licence allows any use) and of names, those of the patterns and those of many countries.
+A share of each goes into every stretch of the list, so any beginning of it is a fair sample.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from training.files import whole_file
+from training.names import names
 from training.plain import plain, words
 from training.templates import Templates
 
@@ -20,7 +21,15 @@ WORDNET = Path("/usr/share/wordnet")
 SPELLING = Path("/usr/share/dict/american-english")
 PARTS = ("adj", "adv", "noun", "verb")
 SHARES = {"templates": 0.42, "examples": 0.36, "definitions": 0.12, "pairs": 0.06, "rare": 0.04}
-WORDY = {"templates": 0.2, "examples": 0.2, "definitions": 0.15, "rare": 0.05, "spelling": 0.3, "names": 0.1}
+WORDY = {
+    "templates": 0.08,
+    "examples": 0.12,
+    "definitions": 0.05,
+    "rare": 0.1,
+    "spelling": 0.42,
+    "names": 0.08,
+    "foreign": 0.15,
+}
 HELD_OUT = Path(__file__).parents[1] / "benchmarks" / "quality" / "sentences"
 
 _SENTENCE_ENDS = re.compile(r"\[S[12]\]|[.?!\n]")
@@ -70,6 +79,7 @@ def _sources(chance: random.Random) -> dict[str, Iterator[str]]:
         "rare": _rows(_again(rare, chance), chance),
         "spelling": _rows(_spelling(chance), chance),
         "names": _rows(_again(templates.names(), chance), chance),
+        "foreign": _rows(_again(names(), chance), chance),
     }
 
 
