@@ -11,9 +11,9 @@ from torch import Tensor
 from training.codec.crops import Crops
 from training.codec.encoder import Listener, listening_loss
 from training.codec.loop import Resumable, keep_learning, pace_at
+from training.codec.mover import Mover
 from training.codec.train_vocoder import load_vocoder
 from training.codec.vocoder import Vocoder
-from training.muon import Muon
 
 FOLDER, FILE = "encoder", "encoder.pt"
 BATCH, FRAMES, WARM_UP = 8, 64, 30
@@ -29,45 +29,26 @@ class Trainer(Resumable):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.listener = Listener(vocoder)
-        self._weights = [p for p in self.listener.parameters() if p.ndim > 1 and not _is_alpha(p)]
-        self._rest = [p for p in self.listener.parameters() if p.ndim <= 1 or _is_alpha(p)]
-        self._matrices = Muon([p.detach().flatten(1) for p in self._weights], 0.95, 0.01, 5)
-        self._own = torch.optim.AdamW(self._rest, RATE, (0.9, 0.98), weight_decay=0.0)
+        self._mover = Mover(self.listener, (), (RATE, MATRIX_RATE), (0.9, 0.98), decay=0.01)
         self.resume()
 
     def learn(self, codes: Tensor, audio: Tensor, pace: float) -> dict[str, Any]:
         """One step: the loss and the share of right codes of each book. pace: share of the learning rate."""
         if self.step == 0:
             self.listener.balance(audio)
-        pace = min((self.step + 1) / WARM_UP, pace)
-        for group in self._own.param_groups:
-            group["lr"] = RATE * pace
         told = self.listener(audio, codes)
         loss, right = listening_loss(told, codes)
-        self.listener.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._rest, 1.0)
-        self._own.step()
-        self._matrices.step([p.grad.flatten(1) for p in self._weights if p.grad is not None], MATRIX_RATE * pace)
+        self._mover.step(min((self.step + 1) / WARM_UP, pace))
         self.step += 1
         return {"loss": loss.item(), "missed": told.missed.item(), "right": right.tolist()}
 
     def state(self) -> dict[str, Any]:
-        return {
-            "listener": self.listener.state_dict(),
-            "own": self._own.state_dict(),
-            "velocity": self._matrices.state(),
-        }
+        return {"listener": self.listener.state_dict(), "mover": self._mover.state_dict()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.listener.load_state_dict(state["listener"])
-        self._own.load_state_dict(state["own"])
-        self._matrices.load_state(state["velocity"])
-
-
-def _is_alpha(parameter: Tensor) -> bool:
-    """Of a Snake activation: [1, C, 1], no matrix."""
-    return parameter.ndim == 3 and parameter.shape[0] == 1
+        self._mover.load_state_dict(state["mover"])
 
 
 def train(run: Path, steps: int, shards: int, seed: int) -> None:

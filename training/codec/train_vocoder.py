@@ -13,11 +13,12 @@ from training.codec.codebooks import BOOK_SIZE, Codebooks
 from training.codec.crops import Crops
 from training.codec.loop import Resumable, keep_learning, pace_at
 from training.codec.losses import Judges, phase_loss, spectral_loss
+from training.codec.mover import Mover
 from training.codec.vocoder import Vocoder
 from training.frames import FRAME
 
 FOLDER, FILE = "vocoder", "vocoder.pt"
-_PARTS = ("vocoder", "average", "judges", "_own", "_theirs")  # whose states are saved, under these names
+_PARTS = ("vocoder", "average", "judges", "_mover", "_theirs")  # whose states are saved, under these names
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class VocoderRecipe:
     frames: int = 40  # of a crop: 0.46 s
     wrong_units: float = 0.25  # share of crops with units of nothing: what is heard of a prompt has many wrong ones
     edge: int = 2  # frames at each end that miss their surroundings and are not judged
-    rate: float = 1e-3
+    rate: float = 1e-3  # of AdamW
+    matrix_rate: float = 2e-3  # of Muon
     judge_rate: float = 3e-4
     warm_up: int = 50
     betas: tuple[float, float] = (0.8, 0.99)
@@ -51,7 +53,9 @@ class Trainer(Resumable):
             torch.manual_seed(recipe.seed)
             self.vocoder, self.average, self.judges = Vocoder(books), Vocoder(), Judges()
         self.average.load_state_dict(self.vocoder.state_dict())
-        self._own = torch.optim.AdamW(self.vocoder.parameters(), recipe.rate, recipe.betas, weight_decay=0.0)
+        self._mover = Mover(
+            self.vocoder.decoder, self.vocoder.meaning(), (recipe.rate, recipe.matrix_rate), recipe.betas
+        )
         self._theirs = torch.optim.AdamW(self.judges.parameters(), recipe.judge_rate, recipe.betas, weight_decay=0.0)
         self.judged = 0  # steps
         self.resume()
@@ -59,20 +63,16 @@ class Trainer(Resumable):
     def learn(self, codes: Tensor, audio: Tensor, judged: bool, pace: float) -> dict[str, float]:
         """One step. pace: share of the learning rate."""
         recipe = self.recipe
-        for group in self._own.param_groups:
-            group["lr"] = recipe.rate * pace * min(1.0, (self.step + 1) / recipe.warm_up)
         if judged:
             self._settle()
         cut = slice(recipe.edge * FRAME, -recipe.edge * FRAME)
         total, numbers = self._losses(self.vocoder(codes)[:, cut], audio[:, cut], judged)
-        self._own.zero_grad()
         total.backward()
         if judged:
             for parameter in self.vocoder.meaning():
                 parameter.grad = None
             self.judged += 1
-        torch.nn.utils.clip_grad_norm_(self.vocoder.parameters(), 3.0)
-        self._own.step()
+        self._mover.step(pace * min(1.0, (self.step + 1) / recipe.warm_up))
         self.step += 1
         self._follow()
         return numbers
