@@ -16,37 +16,47 @@ from training.language.recipe import Optimiser
 from training.language.workers import Workers
 from training.muon import Muon
 
+READER = "model.encoder."  # what names of the text encoder's tensors begin with
+
 
 class Learner:
     def __init__(self, network: DiaTraining, numbers: Optimiser) -> None:
         self.network, self.numbers = network, numbers
         named = dict(network.named_parameters())
         matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2}
+        reads = [p for name, p in matrices.items() if name.startswith(READER)]
+        speaks = [p for name, p in matrices.items() if not name.startswith(READER)]
         self.rest = [p for name, p in named.items() if name not in matrices]
-        self.parameters = [*matrices.values(), *self.rest]
-        self.muon = Muon(
-            list(matrices.values()), numbers.muon_momentum, numbers.muon_decay, numbers.newton_schulz_steps
-        )
+        self.parameters = [*reads, *speaks, *self.rest]
+        self.reader, self.speaker = self._muon(reads), self._muon(speaks)
         self.adam = torch.optim.AdamW(
             self.rest, lr=numbers.adam_rate, betas=numbers.adam_betas, weight_decay=0.0, fused=True
         )
         self.average = {name: p.detach().clone() for name, p in named.items()}
         self.steps = 0
 
+    def _muon(self, matrices: Sequence[Tensor]) -> Muon:
+        n = self.numbers
+        return Muon(matrices, n.muon_momentum, n.muon_decay, n.newton_schulz_steps)
+
     def gradients(self, loss: Tensor) -> list[Tensor]:
         """Of all parameters, of zeros where a batch does not reach one. Threads may do this side by side."""
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
 
-    def step(self, gradients: Sequence[list[Tensor]], rate: float, workers: Workers) -> None:
-        """One update by the mean of the gradients of some batches, at `rate` times the recipe's rates."""
+    def step(self, gradients: Sequence[list[Tensor]], rate: float, workers: Workers, reader: float = 1.0) -> None:
+        """One update by the mean of the gradients of some batches, at `rate` times the recipe's rates.
+
+        reader: times as much for the matrices of the text encoder.
+        """
         mean, *others = gradients
         for other in others:
             torch._foreach_add_(mean, other)
         torch._foreach_div_(mean, float(len(gradients)))
-        matrices = len(self.parameters) - len(self.rest)
-        self._adam_step(mean[matrices:], rate)
-        self.muon.step(mean[:matrices], self.numbers.muon_rate * rate, workers.map)
+        read, said = len(self.reader.matrices), len(self.reader.matrices) + len(self.speaker.matrices)
+        self._adam_step(mean[said:], rate)
+        self.reader.step(mean[:read], self.numbers.muon_rate * rate * reader, workers.map)
+        self.speaker.step(mean[read:said], self.numbers.muon_rate * rate, workers.map)
         self.steps += 1
         self._average()
 
@@ -80,7 +90,7 @@ class Learner:
         return {
             "network": self.network.state_dict(),
             AVERAGE: self.average,
-            "velocity": self.muon.state(),
+            "velocity": [*self.reader.state(), *self.speaker.state()],
             "adam": self.adam.state_dict(),
             "steps": self.steps,
         }
@@ -89,6 +99,8 @@ class Learner:
         self.network.load_state_dict(state["network"])
         for name, weight in state[AVERAGE].items():
             self.average[name].copy_(weight)
-        self.muon.load_state(state["velocity"])
+        read = len(self.reader.matrices)
+        self.reader.load_state(state["velocity"][:read])
+        self.speaker.load_state(state["velocity"][read:])
         self.adam.load_state_dict(state["adam"])
         self.steps = state["steps"]

@@ -181,7 +181,8 @@ class Trainer:
 
     def _learn(self, found: list[Found], workers: Workers) -> dict[str, float]:
         """One update by the gradients of some batches → their numbers: a sum of frames, means of the others."""
-        self.learner.step([gradients for gradients, _ in found], self.rate, workers)
+        reader = 1.0 if self._only_reads else self.recipe.optimiser.reader_share
+        self.learner.step([gradients for gradients, _ in found], self.rate, workers, reader)
         self.progress.step += 1
         numbers = [n for _, n in found]
         means = {name: float(np.mean([n[name] for n in numbers])) for name in numbers[0]}
