@@ -10,7 +10,7 @@ from models.dia.config import DiaConfig
 from training.codec.codebooks import BOOK_SIZE, BOOKS, PHASE_BOOK
 from training.codec.features import BANDS, PHASES, PITCHES, band_of, scale
 from training.frames import FRAME_RATE
-from training.language.beginnings import PHASE_LOUDNESS, begin
+from training.language.beginnings import LOUDNESS, begin
 from training.language.network import DiaTraining
 from training.language.recipe import Size, hub_config
 
@@ -64,7 +64,7 @@ def test_a_phase_goes_on_by_its_band(begun: DiaTraining) -> None:
 
 
 def test_what_is_no_code_and_how_large_rows_are_stays(begun: DiaTraining) -> None:
-    read_loud = [PHASE_LOUDNESS if book == PHASE_BOOK else 1.0 for book in range(BOOKS)]
+    read_loud = [LOUDNESS.get(book, 1.0) for book in range(BOOKS)]
     for before, after, expected in zip(tables(drawn()), tables(begun), (read_loud, [1.0] * BOOKS), strict=True):
         assert torch.equal(after[:, BOOK_SIZE:], before[:, BOOK_SIZE:])
         assert torch.equal(after[BOOKS:], before[BOOKS:])

@@ -79,12 +79,12 @@ class Weights:
     codebooks: one each, or more.
     """
 
-    codebooks: tuple[float, ...] = (1.0, 0.3, 1.0, 0.3, 0.1, 0.1)
-    guide: float = 0.3
+    codebooks: tuple[float, ...] = (1.0, 0.3, 0.5, 0.3, 0.1, 0.1)
+    guide: float = 0.6
     phone: float = 0.3
     letter: float = 0.3
     practice: float = 1.0  # of reading texts that nobody has spoken
-    place: float = 1.0  # of knowing where in the text a letter or frame is; at 3.0 reading is learned half as fast
+    place: float = 0.5  # of knowing where in the text a letter or frame is; at 3.0 reading is learned half as fast
     guide_layers: tuple[int, ...] = (0, 1, 2)
     guide_heads: int = 2
     guide_width: float = 1.5  # characters to either side
