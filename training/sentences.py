@@ -79,7 +79,7 @@ def _sources(chance: random.Random) -> dict[str, Iterator[str]]:
         "rare": _rows(_again(rare, chance), chance),
         "spelling": _rows(_spelling(chance), chance),
         "names": _rows(_again(templates.names(), chance), chance),
-        "foreign": _rows(_again(names(), chance), chance),
+        "foreign": _rows(_foreign(chance), chance),
     }
 
 
@@ -105,6 +105,11 @@ def _again(texts: list[str], chance: random.Random) -> Iterator[str]:
 def _spelling(chance: random.Random) -> Iterator[str]:
     """Words of the spelling list, which is opened when the first one is asked for."""
     yield from _again([word for word in SPELLING.read_text().split() if not word.endswith("'s")], chance)
+
+
+def _foreign(chance: random.Random) -> Iterator[str]:
+    """Names of many countries, which are gathered when the first one is asked for."""
+    yield from _again(names(), chance)
 
 
 def _pairs(texts: Iterator[str]) -> Iterator[str]:
