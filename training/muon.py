@@ -27,17 +27,21 @@ class Muon:
             self.groups.setdefault(tuple(matrix.shape), []).append(index)
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], rate: float, spread: Callable[..., Iterable[Any]] = map) -> None:
-        """One update, a gradient for each matrix; these are used up. spread: `map`, or one that uses many threads."""
+    def step(self, gradients: list[Tensor], rates: Sequence[float], spread: Callable[..., Iterable[Any]] = map) -> None:
+        """One update, a gradient and a rate for each matrix; the gradients are used up.
+
+        spread: `map`, or one that uses many threads.
+        """
         torch._foreach_mul_(self.velocity, self.momentum)
         torch._foreach_add_(self.velocity, gradients)
         torch._foreach_add_(gradients, self.velocity, alpha=self.momentum)  # Nesterov's
-        torch._foreach_mul_(self.matrices, 1 - rate * self.decay)
+        torch._foreach_mul_(self.matrices, [1 - rate * self.decay for rate in rates])
         stacks = [torch.stack([gradients[i] for i in members]) for members in self.groups.values()]
         found = spread(lambda stack: orthogonal(stack, self.steps), stacks)
         for (shape, members), updates in zip(self.groups.items(), found, strict=True):
-            scale = -rate * UPDATE_SCALE * max(shape) ** 0.5
-            torch._foreach_add_([self.matrices[i] for i in members], list(updates), alpha=scale)
+            scale = UPDATE_SCALE * max(shape) ** 0.5
+            for index, update in zip(members, updates, strict=True):
+                self.matrices[index].add_(update, alpha=-rates[index] * scale)
 
     def state(self) -> list[Tensor]:
         return self.velocity

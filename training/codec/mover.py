@@ -15,9 +15,15 @@ class Mover:
     """Both optimisers, over weights of convolutions (each a matrix of its outputs) and other parameters."""
 
     def __init__(
-        self, network: nn.Module, rest: Iterable[nn.Parameter], rates: tuple[float, float], betas: tuple[float, float],
-        *, decay: float = 0.0, clip: float = 1.0,
-    ) -> None:  # fmt: skip
+        self,
+        network: nn.Module,
+        rest: Iterable[nn.Parameter],
+        rates: tuple[float, float],
+        betas: tuple[float, float],
+        *,
+        decay: float = 0.0,
+        clip: float = 1.0,
+    ) -> None:
         """network: whose weights Muon moves. rest: what AdamW moves beside what is no weight there.
 
         rates: of AdamW and of Muon. decay: of the weights. clip: the largest norm of what AdamW is given.
@@ -34,7 +40,8 @@ class Mover:
             group["lr"] = self._rates[0] * pace
         torch.nn.utils.clip_grad_norm_(self._rest, self._clip)
         self._adam.step()
-        self._muon.step([p.grad.flatten(1) for p in self._weights if p.grad is not None], self._rates[1] * pace)
+        gradients = [p.grad.flatten(1) for p in self._weights if p.grad is not None]
+        self._muon.step(gradients, [self._rates[1] * pace] * len(gradients))
         for parameter in (*self._weights, *self._rest):
             parameter.grad = None
 

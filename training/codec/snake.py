@@ -14,7 +14,7 @@ class Snake(Snake1d):
     """x + sin²(αx) / α for x [B, C, L], with one α a channel."""
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        out: Tensor = _Snake.apply(hidden_states, self.alpha.to(hidden_states.dtype))
+        out: Tensor = _Snake.apply(hidden_states, self.alpha)
         return out
 
 

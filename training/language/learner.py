@@ -24,20 +24,17 @@ class Learner:
         self.network, self.numbers = network, numbers
         named = dict(network.named_parameters())
         matrices = {name: p for name, p in named.items() if ".layers." in name and p.ndim == 2}
-        reads = [p for name, p in matrices.items() if name.startswith(READER)]
-        speaks = [p for name, p in matrices.items() if not name.startswith(READER)]
+        self.reads = [name.startswith(READER) for name in matrices]
         self.rest = [p for name, p in named.items() if name not in matrices]
-        self.parameters = [*reads, *speaks, *self.rest]
-        self.reader, self.speaker = self._muon(reads), self._muon(speaks)
+        self.parameters = [*matrices.values(), *self.rest]
+        self.muon = Muon(
+            list(matrices.values()), numbers.muon_momentum, numbers.muon_decay, numbers.newton_schulz_steps
+        )
         self.adam = torch.optim.AdamW(
             self.rest, lr=numbers.adam_rate, betas=numbers.adam_betas, weight_decay=0.0, fused=True
         )
         self.average = {name: p.detach().clone() for name, p in named.items()}
         self.steps = 0
-
-    def _muon(self, matrices: Sequence[Tensor]) -> Muon:
-        n = self.numbers
-        return Muon(matrices, n.muon_momentum, n.muon_decay, n.newton_schulz_steps)
 
     def gradients(self, loss: Tensor) -> list[Tensor]:
         """Of all parameters, of zeros where a batch does not reach one. Threads may do this side by side."""
@@ -53,10 +50,10 @@ class Learner:
         for other in others:
             torch._foreach_add_(mean, other)
         torch._foreach_div_(mean, float(len(gradients)))
-        read, said = len(self.reader.matrices), len(self.reader.matrices) + len(self.speaker.matrices)
-        self._adam_step(mean[said:], rate)
-        self.reader.step(mean[:read], self.numbers.muon_rate * rate * reader, workers.map)
-        self.speaker.step(mean[read:said], self.numbers.muon_rate * rate, workers.map)
+        matrices = len(self.reads)
+        self._adam_step(mean[matrices:], rate)
+        full = self.numbers.muon_rate * rate
+        self.muon.step(mean[:matrices], [full * reader if reads else full for reads in self.reads], workers.map)
         self.steps += 1
         self._average()
 
@@ -90,7 +87,7 @@ class Learner:
         return {
             "network": self.network.state_dict(),
             AVERAGE: self.average,
-            "velocity": [*self.reader.state(), *self.speaker.state()],
+            "velocity": self.muon.state(),
             "adam": self.adam.state_dict(),
             "steps": self.steps,
         }
@@ -99,8 +96,6 @@ class Learner:
         self.network.load_state_dict(state["network"])
         for name, weight in state[AVERAGE].items():
             self.average[name].copy_(weight)
-        read = len(self.reader.matrices)
-        self.reader.load_state(state["velocity"][:read])
-        self.speaker.load_state(state["velocity"][read:])
+        self.muon.load_state(state["velocity"])
         self.adam.load_state_dict(state["adam"])
         self.steps = state["steps"]

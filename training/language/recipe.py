@@ -94,9 +94,7 @@ class Weights:
 @dataclass(frozen=True)
 class Optimiser:
     muon_rate: float = 5e-3  # times 0.2 * sqrt(longer side), which makes it comparable to an AdamW rate
-    reader_share: float = (
-        0.3  # of that rate, for the text encoder beside speech: at the whole rate it reads worse again
-    )
+    reader_share: float = 0.3  # of that, for the text encoder beside speech: at the whole rate it unlearns
     muon_momentum: float = 0.95
     muon_decay: float = 0.01
     newton_schulz_steps: int = 5
