@@ -1,0 +1,1 @@
+"""The hosting around the container: doors 2 to 5."""

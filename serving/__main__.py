@@ -1,0 +1,115 @@
+"""Hosting, from the command line.
+
+python -m serving                 everything in one process: HTTP, the queue, the model
+python -m serving worker          only work on the queue (with DATABASE_URL, as many as there are machines)
+python -m serving token NAME      draw a token for a caller; prints it once, prints the line to keep
+"""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import uvicorn
+
+from models.audio.ffmpeg_process import require_ffmpeg
+from models.audio.silence import warm_up
+from models.engine import Engine
+from models.errors import ParleyError
+from models.registry import load_dialogue
+from serving.app import create_app
+from serving.auth import Keys, check_name, hash_token, new_token
+from serving.catalog import DIA
+from serving.making import EngineMaker, Makers
+from serving.service import Service
+from serving.settings import Settings
+
+log = logging.getLogger("parley")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes whole URLs, signatures and all
+    try:
+        if command == "token":
+            return _token(options["name"])
+        settings = Settings.from_environ(os.environ, **options)
+        return _work(settings) if command == "worker" else _serve(settings)
+    except ParleyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def load_makers() -> Makers:
+    """The models of this machine."""
+    require_ffmpeg()
+    warm_up()
+    pipeline, note = load_dialogue(os.environ, progress=log.info)
+    log.info(note)
+    return {DIA.full_name: EngineMaker(Engine(pipeline))}
+
+
+def _serve(settings: Settings) -> int:
+    keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth)
+    with socket.create_server((settings.host, settings.port)) as listening:
+        base_url = f"http://{settings.host}:{listening.getsockname()[1]}"
+        with Service(settings, base_url) as service:
+            if settings.workers:
+                service.start_work(load_makers)
+            log.info("Parley listens on %s", base_url)
+            config = uvicorn.Config(create_app(service, keys), log_config=None, access_log=False, server_header=False)
+            uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _work(settings: Settings) -> int:
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    with Service(settings, settings.public_url or f"http://{settings.host}:{settings.port}") as service:
+        working = service.start_work(load_makers)
+        while not over.wait(0.5):
+            if working.error is not None:
+                return 1
+    return 0
+
+
+def _token(name: str) -> int:
+    token = new_token()
+    print(f"{check_name(name)} {hash_token(token)}")
+    print(f"The token, shown this once: {token}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serving", description="Hosting around the model container.")
+    shared = argparse.ArgumentParser(add_help=False)
+    _add_settings(shared)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("web", parents=[shared], help="HTTP, the queue and the model (the default)")
+    commands.add_parser("worker", parents=[shared], help="only work on the queue")
+    commands.add_parser("token", help="draw a token for a caller").add_argument("name")
+    _add_settings(parser)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    for f in fields(Settings):
+        flag, text = f"--{f.name.replace('_', '-')}", f"{f.metadata['help']} (default: {f.default!s})"
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
+        if isinstance(f.default, bool):
+            parser.add_argument(flag, action="store_true", **options)
+        else:
+            parser.add_argument(flag, type=type(f.default), metavar=f.name.upper(), **options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The HTTP application: doors, errors, what is around every request. Makes no decision of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from models.errors import ParleyError
+from serving import models_door, predictions
+from serving.auth import Keys, NotAllowed
+from serving.door import Gate
+from serving.limits import Pace, TooOften
+from serving.middleware import Bounded, Named
+from serving.problems import answer
+from serving.records import KeyConflict
+from serving.service import Service
+
+PAGE = Path(__file__).parent / "page"
+DOORS = (predictions.router, models_door.router)
+BODY_OVERHEAD = 1 << 20  # bytes around an uploaded file
+DATA_URI_SHARE = 4 / 3  # base64 is longer than what it stands for
+
+_ANSWERED = (ParleyError, NotAllowed, TooOften, KeyConflict, HTTPException, RequestValidationError, Exception)
+
+
+def create_app(service: Service, keys: Keys) -> FastAPI:
+    settings = service.settings
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.changes.attach()
+        yield
+
+    app = FastAPI(title="Parley", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
+    app.state.gate = Gate(keys, Pace(settings.requests_per_minute), Pace(settings.creations_per_minute))
+    for error in _ANSWERED:
+        app.add_exception_handler(error, answer)
+    for router in DOORS:
+        app.include_router(router)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.add_middleware(Bounded, most=int(settings.upload_bytes * DATA_URI_SHARE) + BODY_OVERHEAD)
+    if settings.cors_origins:
+        origins = settings.cors_origins.split(",")
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Named)
+    return app

@@ -1,0 +1,49 @@
+"""What every door needs of a request: who calls, how often they may, and the service. Knows no door's own form."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from serving.auth import Keys
+from serving.limits import Pace
+from serving.service import Service
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Lets callers in: each method returns the caller's name, or raises NotAllowed or TooOften."""
+
+    keys: Keys
+    requests: Pace
+    creations: Pace
+
+    def enter(self, request: Request) -> str:
+        caller = self.keys.caller(request.headers.get("authorization"))
+        self.requests.step(caller)
+        return caller
+
+    def create(self, request: Request) -> str:
+        """For what makes work."""
+        caller = self.keys.caller(request.headers.get("authorization"))
+        self.creations.step(caller)
+        return caller
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def gate_of(request: Request) -> Gate:
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+def caller(request: Request) -> str:
+    """As a dependency of a route."""
+    return gate_of(request).enter(request)
+
+
+def creator(request: Request) -> str:
+    """As a dependency of a route that makes work."""
+    return gate_of(request).create(request)

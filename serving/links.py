@@ -1,0 +1,53 @@
+"""The addresses of this service as its callers see them. Knows no route's insides."""
+
+import re
+import time
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from serving import signing
+from serving.files import File
+
+LINK_SECONDS = 3600.0  # how long a signed link is good, unless its file goes earlier
+
+_DOWNLOAD = re.compile(r"/v1/files/([a-z0-9]{26})/download")
+
+
+@dataclass(frozen=True)
+class Links:
+    """base: where callers reach us, such as https://speech.example.org, without a slash at its end."""
+
+    base: str
+    secret: bytes
+
+    def prediction(self, prediction_id: str, part: str = "") -> str:
+        return f"{self.base}/v1/predictions/{prediction_id}{part}"
+
+    def download(self, file: File) -> str:
+        """Signed: whoever has it has the file, until it expires."""
+        expiry = int(min(time.time() + LINK_SECONDS, file.expires_at or float("inf")))
+        signed = signing.signature(self.secret, file.owner, file.id, expiry)
+        query = urlencode({"owner": file.owner, "expiry": expiry, "signature": signed})
+        return f"{self.base}/v1/files/{file.id}/download?{query}"
+
+    def stream(self, prediction_id: str, owner: str, expiry: int) -> str:
+        """Signed too: browsers' event sources send no token."""
+        signed = signing.signature(self.secret, owner, prediction_id, expiry)
+        return self.prediction(prediction_id, f"/stream?{urlencode({'expiry': expiry, 'signature': signed})}")
+
+    def file_of(self, url: str) -> str | None:
+        """The id of a file that this link of ours opens now; None for any other URL."""
+        if not url.startswith(f"{self.base}/"):
+            return None
+        parts = urlsplit(url)
+        found = _DOWNLOAD.search(parts.path)
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if found is None or not {"owner", "expiry", "signature"} <= asked.keys() or not asked["expiry"].isdigit():
+            return None
+        good = signing.opens(
+            self.secret, asked["owner"], found[1], int(asked["expiry"]), asked["signature"], time.time()
+        )
+        return found[1] if good else None
+
+    def page_of(self, path: str, cursor: str) -> str:
+        return f"{self.base}{path}?cursor={quote(cursor)}"

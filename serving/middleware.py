@@ -1,0 +1,78 @@
+"""What is done to every request and answer: a name for the logs, a limit of bytes, headers that keep browsers safe."""
+
+import logging
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("parley.http")
+
+REQUEST_ID = "X-Request-Id"
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; connect-src 'self'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+}
+
+
+class Named:
+    """Gives each request an id, answers with it, and writes one line a request: no query, no token, no body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name, started, status = secrets.token_hex(8), time.perf_counter(), 500
+        scope.setdefault("state", {})["request_id"] = name
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = name
+                for header, value in SAFE_HEADERS.items():
+                    headers.setdefault(header, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, named)
+        finally:
+            milliseconds = 1000 * (time.perf_counter() - started)
+            log.info("%s %s %s %d %.1f ms", name, scope["method"], scope["path"], status, milliseconds)
+
+
+class Bounded:
+    """Refuses bodies of more than `most` bytes, whether they say their length or not."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = Headers(scope=scope).get("content-length", "")
+        too_large = HTTPException(413, f"The body has more than {self._most} bytes, the most that is taken. Send less.")
+        read = int(said) if said.isdigit() and int(said) > self._most else 0
+
+        async def counted() -> Message:
+            nonlocal read
+            if read > self._most:
+                raise too_large
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._most:
+                raise too_large
+            return message
+
+        await self._app(scope, counted, send)

@@ -1,0 +1,105 @@
+// One prediction on its way: asked for until it ends, listened to while it is made. Knows no element and no player.
+//
+// Events: "change" (the record is newer), "audio" (the sound has grown), "lost" (no answer; it goes on asking).
+
+import { pause } from "./clock.js";
+import { samplesOf } from "./pcm.js";
+import { Sound } from "./sound.js";
+
+const FINAL = new Set(["succeeded", "failed", "canceled", "aborted"]);
+const ASK_EVERY = 400; // ms
+const LONGEST_PAUSE = 6400; // ms between questions to a server that does not answer
+const ATTEMPTS = 5; // to hear a prediction that is over
+
+export class Prediction extends EventTarget {
+  #api;
+  #leaving = new AbortController();
+  sound = new Sound();
+
+  /** record: the prediction as the server gave it. */
+  constructor(api, record) {
+    super();
+    this.#api = api;
+    this.record = record;
+  }
+
+  get id() {
+    return this.record.id;
+  }
+
+  get ended() {
+    return FINAL.has(this.record.status);
+  }
+
+  /** Resolves when it has ended and all of its audio is here, or with false when it is left. Raises ApiError. */
+  async follow() {
+    try {
+      await Promise.all([this.#watch(), this.#listen()]);
+    } catch (error) {
+      this.leave();
+      if (error.name === "AbortError") return false;
+      throw error;
+    }
+    this.sound.whole = true;
+    this.#tell("audio");
+    return true;
+  }
+
+  async cancel() {
+    this.#update(await this.#api.cancel(this.id));
+  }
+
+  /** Stop following; it goes on being made. */
+  leave() {
+    this.#leaving.abort();
+  }
+
+  async #watch() {
+    for (let wait = ASK_EVERY; !this.ended; ) {
+      await pause(wait, this.#leaving.signal);
+      try {
+        this.#update(await this.#api.prediction(this.id, this.#leaving.signal));
+        wait = ASK_EVERY;
+      } catch (error) {
+        if (!error.passing) throw error;
+        wait = Math.min(2 * wait, LONGEST_PAUSE);
+        this.#tell("lost");
+      }
+    }
+  }
+
+  async #listen() {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += Number(this.ended)) {
+      if (await this.#hear()) break;
+      await pause(2 * ASK_EVERY, this.#leaving.signal);
+    }
+  }
+
+  /** One connection; whether nothing is left to hear. */
+  async #hear() {
+    const { signal } = this.#leaving;
+    try {
+      const response = await this.#api.audio(this.id, "pcm", signal);
+      this.sound.sampleRate = Number(response.headers.get("X-Sample-Rate"));
+      for await (const samples of samplesOf(response.body, this.sound.length)) {
+        this.sound.append(samples);
+        this.#tell("audio");
+      }
+      return this.sound.length > 0 || this.ended;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // A prediction that ended without audio has none to give; any other answer, or a broken stream, is tried again.
+      return this.ended && error.passing === false;
+    }
+  }
+
+  #update(record) {
+    if (this.ended) return; // an answer that was asked for before a cancellation comes too late
+    this.record = record;
+    this.#tell("change");
+  }
+
+  #tell(type) {
+    this.dispatchEvent(new Event(type));
+  }
+}

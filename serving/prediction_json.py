@@ -1,0 +1,81 @@
+"""A prediction as Replicate's API shows it. Source: that API's OpenAPI document."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from serving.catalog import MODELS
+from serving.files import File, Files
+from serving.links import LINK_SECONDS, Links
+from serving.records import Prediction, Records, Status
+from serving.worker import FILE_PREFIX
+
+
+class PredictionJson:
+    def __init__(self, records: Records, files: Files, links: Links) -> None:
+        self._records, self._files, self._links = records, files, links
+
+    def show(self, prediction: Prediction) -> dict[str, Any]:
+        """Every file in it is a signed link, made now."""
+        p = prediction
+        shown = {
+            "id": p.id,
+            "model": p.model,
+            "version": p.version,
+            "input": self._input(p),
+            "logs": p.logs,
+            "output": self._link(p.output),
+            "data_removed": p.data_removed,
+            "error": p.error,
+            "status": str(p.status),
+            "source": "api",
+            "created_at": moment(p.created_at),
+            "metrics": self._metrics(p),
+            "urls": self._urls(p),
+        }
+        for name in ("started_at", "completed_at", "deadline"):
+            if (at := getattr(p, name)) is not None:
+                shown[name] = moment(at)
+        return shown
+
+    def _input(self, p: Prediction) -> dict[str, Any]:
+        shown = dict(p.input)
+        for name in MODELS[p.model].file_inputs if p.model in MODELS else ():
+            value = shown.get(name)
+            if value is not None and value.startswith(FILE_PREFIX):
+                shown[name] = self._link(value.removeprefix(FILE_PREFIX))
+        return shown
+
+    def _link(self, file_id: str | None) -> str | None:
+        file: File | None = self._files.get(file_id) if file_id is not None else None
+        return self._links.download(file) if file is not None else None
+
+    def _metrics(self, p: Prediction) -> dict[str, Any]:
+        shown = {"progress": round(p.progress, 4), "audio_seconds": round(p.audio_seconds, 3), **p.metrics}
+        if (position := self._records.queue_position(p)) is not None:
+            shown["queue_position"] = position
+        end = p.completed_at
+        if end is not None:
+            shown["total_time"] = round(end - p.created_at, 3)
+            if p.started_at is not None:
+                shown["predict_time"] = round(end - p.started_at, 3)
+        return shown
+
+    def _urls(self, p: Prediction) -> dict[str, str]:
+        expiry = int(time.time() + LINK_SECONDS)
+        return {
+            "get": self._links.prediction(p.id),
+            "cancel": self._links.prediction(p.id, "/cancel"),
+            "stream": self._links.stream(p.id, p.owner, expiry),
+            "web": f"{self._links.base}/?prediction={p.id}",
+        }
+
+
+def as_waited_for(shown: dict[str, Any]) -> dict[str, Any]:
+    """What `Prefer: wait` may say: both official clients take any status but "starting" for the end."""
+    return {**shown, "status": str(Status.STARTING)} if shown["status"] == Status.PROCESSING else shown
+
+
+def moment(seconds: float) -> str:
+    """2026-01-31T12:00:00.000000Z"""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,302 @@
+"""An HTTP client for addresses that callers name: it reaches the public internet and nothing else.
+
+Knows addresses, name look-ups and deadlines; knows neither files nor webhooks. A host is looked up once for each
+connection, every address of the answer is checked, and the connection goes to a checked address and not to the name,
+so a name that answers differently a moment later gains nothing. TLS still names and checks the host.
+"""
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+import httpx
+
+from models.errors import InvalidRequest
+
+MAX_URL_CHARACTERS = 2048
+LOOK_UP_SECONDS = 5.0  # for a name, when a webhook is accepted
+WRITE_BYTES = 16_384  # the most that one TLS record holds, and less than a writable socket has room for
+
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA has handed out of IPv6
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+# What `is_global` of Python 3.11 lets pass. Source: IANA's registries of special-purpose addresses.
+REFUSED_NETWORKS = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "168.63.129.16/32",  # Azure's host, the same from inside every machine there
+        "192.0.0.0/24",  # protocol assignments; 192.0.0.192 is Oracle's metadata service
+        "192.88.99.0/24",  # relays of 6to4, withdrawn by RFC 7526
+        "224.0.0.0/4",  # multicast
+        "2001::/23",  # protocol assignments, Teredo among them
+        "3fff::/20",  # documentation, RFC 9637
+    )
+)
+
+
+class AddressRefused(ValueError):
+    """A host that has an address outside the public internet. The text names the host, never what it resolves to."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address, as text, can be routed on the public internet.
+
+    False for loopback, private, link-local, shared, multicast, reserved and unspecified addresses and for cloud
+    metadata; an IPv4 address inside an IPv6 one (mapped, 6to4, NAT64) counts as itself. ValueError for no address.
+    """
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if (inner := _ipv4_within(ip)) is not None:
+            return is_public(str(inner))
+        if ip.scope_id is not None or ip not in GLOBAL_UNICAST:
+            return False
+    return ip.is_global and not any(ip in network for network in REFUSED_NETWORKS)
+
+
+def _ipv4_within(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if ip in NAT64:
+        return ipaddress.IPv4Address(ip.packed[-4:])
+    return ip.ipv4_mapped or ip.sixtofour
+
+
+def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> list[str]:
+    """The addresses of a host, as text, at least one.
+
+    Raises AddressRefused when one of them is not public, unless allow_private; OSError when the name has none, and
+    its child TimeoutError when the answer takes longer than `seconds`.
+    """
+    try:
+        addresses = _look_up(host, port, seconds)
+    except (UnicodeError, OverflowError) as error:  # a label that is empty or too long; a port that is none
+        raise socket.gaierror(socket.EAI_NONAME, "no host and port") from error
+    if not allow_private and not all(map(is_public, addresses)):
+        raise AddressRefused(f"the host {host!r} is not on the public internet")
+    return addresses
+
+
+def _look_up(host: str, port: int, seconds: float) -> list[str]:
+    """The system's resolver cannot be interrupted, so it works in a thread that is left behind when it is late."""
+    answer: Future[list[str]] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result([str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except Exception as error:  # raised again where the answer is awaited
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True, name="look-up").start()
+    return answer.result(timeout=seconds)
+
+
+@dataclass(frozen=True)
+class _Deadline:
+    """A moment of time.monotonic() at which a request must be over."""
+
+    at: float
+
+    def left(self, late: type[httpcore.TimeoutException]) -> float:
+        """Seconds until then, more than 0; raises `late` once it has passed."""
+        seconds = self.at - time.monotonic()
+        if seconds <= 0:
+            raise late("the time for the whole request is over")
+        return seconds
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A connection whose every step ends at one deadline, however little arrives at a time."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.left(httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # In pieces: a timeout holds for one send, and a receiver may draw a long body out over many.
+        for start in range(0, len(buffer), WRITE_BYTES):
+            piece = buffer[start : start + WRITE_BYTES]
+            self._stream.write(piece, self._deadline.left(httpcore.WriteTimeout))
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        seconds = self._deadline.left(httpcore.ConnectTimeout)
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, seconds), self._deadline)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _CheckedNetwork(httpcore.NetworkBackend):
+    """Connects to the addresses that it has checked itself. Each connection carries one request, so its deadline."""
+
+    def __init__(self, allow_private: bool, seconds: float) -> None:
+        self._allow_private = allow_private
+        self._seconds = seconds
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        seconds = self._seconds if timeout is None else min(timeout, self._seconds)
+        deadline = _Deadline(time.monotonic() + seconds)
+        stream = self._connect(self._resolve(host, port, deadline), port, deadline)
+        return _TimedStream(stream, deadline)
+
+    def _resolve(self, host: str, port: int, deadline: _Deadline) -> list[str]:
+        seconds = deadline.left(httpcore.ConnectTimeout)
+        try:
+            return resolve(host, port, allow_private=self._allow_private, seconds=seconds)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"the host {host!r} was not looked up in time") from error
+        except OSError as error:
+            raise httpcore.ConnectError(f"the host {host!r} has no address") from error
+
+    def _connect(self, addresses: list[str], port: int, deadline: _Deadline) -> httpcore.NetworkStream:
+        """The first address that answers; each gets its share of the time, so that a dead one leaves some."""
+        *others, last = addresses
+        for position, address in enumerate(others):
+            share = deadline.left(httpcore.ConnectTimeout) / (len(addresses) - position)
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._sockets.connect_tcp(address, port, share)
+        return self._sockets.connect_tcp(last, port, deadline.left(httpcore.ConnectTimeout))
+
+
+class _Body(httpx.SyncByteStream):
+    """A response's body with httpx's errors."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx_errors():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _CheckedTransport(httpx.BaseTransport):
+    """httpx on a network that checks addresses; httpx's own transport offers no place for one."""
+
+    def __init__(self, network: httpcore.NetworkBackend) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(),
+            max_connections=None,
+            max_keepalive_connections=0,  # a connection for every request: each is checked, each has its deadline
+            network_backend=network,
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        if url.scheme not in ("http", "https"):  # httpcore knows ws and wss too
+            raise httpx.UnsupportedProtocol(f"the scheme {url.scheme!r} is neither http nor https")
+        assert isinstance(request.stream, httpx.SyncByteStream), request.stream
+        wanted = httpcore.Request(
+            method=request.method,
+            url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx_errors():
+            got = self._pool.handle_request(wanted)
+        return httpx.Response(got.status, headers=got.headers, stream=_Body(got), extensions=got.extensions)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextmanager
+def _as_httpx_errors() -> Iterator[None]:
+    """httpcore's errors → httpx's, which have the same names."""
+    try:
+        yield
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+
+
+def _hide_secrets(request: httpx.Request) -> None:
+    """Keep query and user info out of `request.url`, which httpx logs and hands on in its errors; both still travel.
+
+    The query becomes the request's target; the user info is in the Authorization header by now.
+    """
+    request.extensions["target"] = request.url.raw_path
+    request.url = without_secrets(request.url)
+
+
+def without_secrets(url: httpx.URL) -> httpx.URL:
+    """The part of a URL that may be shown and logged: no user info, no query, no fragment."""
+    return url.copy_with(userinfo=b"", query=None, fragment=None)
+
+
+def public_client(*, allow_private: bool, seconds: float) -> httpx.Client:
+    """A client that connects to public addresses only, over http and https, to any port; close it after use.
+
+    seconds: from the look-up of the name to the last byte of the answer, > 0; the `timeout` of a request may shorten
+    it. Redirects are not followed unless asked for, and are checked like first requests. No proxies, no cookies, and
+    what it logs has no query. Certificates are checked against certifi's, or SSL_CERT_FILE's when that is set.
+    Requests raise AddressRefused, or httpx's errors. allow_private: for tests and closed networks.
+    """
+    return httpx.Client(
+        transport=_CheckedTransport(_CheckedNetwork(allow_private, seconds)),
+        timeout=seconds,
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        headers={"User-Agent": "Parley", "Connection": "close"},
+        event_hooks={"request": [_hide_secrets]},
+    )
+
+
+def check_public_url(url: str, field: str, *, allow_private: bool) -> None:
+    """Refuse, as InvalidRequest, a URL that public_client could not call: for addresses to be called later.
+
+    It must be an absolute http or https URL without user info, at most MAX_URL_CHARACTERS long, of a host with
+    public addresses only (any, with allow_private). The check is repeated when the call is made.
+    """
+    if len(url) > MAX_URL_CHARACTERS:
+        raise InvalidRequest(
+            field, f"is {len(url)} characters long; at most {MAX_URL_CHARACTERS} are taken. Shorten it."
+        )
+    target = parse_url(url, field)
+    if target.userinfo:
+        raise InvalidRequest(field, "holds a user name or password, which is not taken. Put a token into the query.")
+    port = target.port or (443 if target.scheme == "https" else 80)
+    try:
+        resolve(target.raw_host.decode(), port, allow_private=allow_private, seconds=LOOK_UP_SECONDS)
+    except (OSError, AddressRefused) as error:
+        kind = "no address" if allow_private else "no address on the public internet"
+        raise InvalidRequest(
+            field, f"names the host {target.host!r}, which has {kind}. Use one that can be reached from anywhere."
+        ) from error
+
+
+def parse_url(url: str, field: str) -> httpx.URL:
+    """An absolute http or https URL with a host; InvalidRequest for anything else, which is not repeated."""
+    example = "Write it like https://example.com/path."
+    try:
+        target = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidRequest(field, f"is no URL. {example}") from error
+    if target.scheme not in ("http", "https"):
+        raise InvalidRequest(field, f"has the scheme {target.scheme!r} where http or https is needed. {example}")
+    if not target.host:
+        raise InvalidRequest(field, f"names no host. {example}")
+    return target

@@ -1,0 +1,231 @@
+"""Predictions as they are kept: one row each, moved from state to state by single statements. Knows no HTTP.
+
+    starting ──► processing ──► succeeded | failed
+        │             └───────► canceled
+        └──► canceled | aborted (its deadline passed before it began)
+
+Every change names the states it may start from and the attempt it belongs to, so a worker that was given up on, or one
+that comes too late, changes nothing. The states at the end are final.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.database import predictions as table
+
+LONGEST_LOGS = 100_000  # characters kept of a prediction's logs: the newest
+
+
+class Status(StrEnum):
+    STARTING = "starting"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    ABORTED = "aborted"
+
+    @property
+    def final(self) -> bool:
+        return self not in ACTIVE
+
+
+ACTIVE = (Status.STARTING, Status.PROCESSING)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prediction at one moment. Times are seconds since 1970."""
+
+    id: str
+    owner: str
+    door: str
+    model: str
+    version: str
+    input: dict[str, Any]  # as it was given, files as "file:ID" or URLs
+    settled: dict[str, Any] = field(default_factory=dict)  # what was drawn or decided for it, so that it repeats: seed
+    streaming: bool = False  # audio leaves as soon as it is exact; else passages are checked first
+    status: Status = Status.STARTING
+    created_at: float = field(default_factory=time.time)
+    started_at: float | None = None
+    completed_at: float | None = None
+    deadline: float | None = None  # then it is cancelled
+    attempt: int = 0  # how often it was begun
+    progress: float = 0.0  # 0-1
+    audio_seconds: float = 0.0  # made so far
+    logs: str = ""
+    output: str | None = None  # id of a file
+    error: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    webhook: str | None = None
+    webhook_events: list[str] = field(default_factory=list)
+    data_removed: bool = False
+    key: str | None = None
+    key_hash: str | None = None
+
+
+_COLUMNS = [table.c[f.name] for f in fields(Prediction)]
+
+
+class KeyConflict(ValueError):
+    """The same Idempotency-Key came with another body."""
+
+
+class Records:
+    """The rows. on_change hears the id of every prediction that this process changes, after the change is kept."""
+
+    def __init__(self, engine: sa.Engine, on_change: Callable[[str], None] = lambda prediction_id: None) -> None:
+        self._engine = engine
+        self._on_change = on_change
+
+    def create(self, prediction: Prediction) -> tuple[Prediction, bool]:
+        """Keep a new one → (it, True); or (the one that has its key, False). Raises KeyConflict."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(table.insert().values(asdict(prediction)))
+        except sa.exc.IntegrityError:
+            found = self._of_key(prediction)
+            if found is None:
+                raise
+            if found.key_hash != prediction.key_hash:
+                raise KeyConflict(prediction.key) from None
+            return found, False
+        self._on_change(prediction.id)
+        return prediction, True
+
+    def get(self, prediction_id: str, owner: str | None = None) -> Prediction | None:
+        """owner: whose it must be, if given."""
+        found = self._select(table.c.id == prediction_id, *([table.c.owner == owner] if owner is not None else []))
+        return found[0] if found else None
+
+    def page(
+        self, owner: str, *, limit: int, door: str | None = None, after: Prediction | None = None,
+        before: Prediction | None = None,
+    ) -> list[Prediction]:  # fmt: skip
+        """The owner's newest first: those behind `after`, or those that lead up to `before`."""
+        wanted = [table.c.owner == owner, *([table.c.door == door] if door else [])]
+        place = sa.tuple_(table.c.created_at, table.c.id)
+        if before is not None:
+            wanted.append(place > sa.tuple_(before.created_at, before.id))
+            newer = self._select(*wanted, order=(table.c.created_at, table.c.id), limit=limit)
+            return newer[::-1]
+        if after is not None:
+            wanted.append(place < sa.tuple_(after.created_at, after.id))
+        return self._select(*wanted, order=(table.c.created_at.desc(), table.c.id.desc()), limit=limit)
+
+    def begin(self, prediction_id: str) -> Prediction | None:
+        """A worker takes it on, for the first time or again; None if it is over."""
+        started = sa.func.coalesce(table.c.started_at, time.time())
+        fresh = {"progress": 0.0, "audio_seconds": 0.0, "logs": "", "error": None}
+        changed = self._change(
+            [table.c.id == prediction_id, table.c.status.in_(ACTIVE)],
+            {"status": Status.PROCESSING, "started_at": started, "attempt": table.c.attempt + 1, **fresh},
+        )
+        return self._changed(prediction_id) if changed else None
+
+    def report(self, now: Prediction, progress: float, audio_seconds: float, logs: str) -> bool:
+        """How far it is, with all of its logs; False: it was cancelled, or someone else works on it."""
+        values = {"progress": progress, "audio_seconds": audio_seconds, "logs": logs[-LONGEST_LOGS:]}
+        changed = self._change(self._still(now), values)
+        if changed:
+            self._on_change(now.id)
+        return bool(changed)
+
+    def finish(self, now: Prediction, status: Status, connection: sa.Connection | None = None, **values: Any) -> bool:
+        """Its end, in this transaction if one is given; False if it had ended before."""
+        values |= {"status": status, "completed_at": time.time()}
+        if status is Status.SUCCEEDED:
+            values["progress"] = 1.0
+        return bool(self._change(self._still(now), values, connection))
+
+    def cancel(self, prediction_id: str, owner: str | None = None) -> bool:
+        """False if there is none, or it is over."""
+        mine = [table.c.owner == owner] if owner is not None else []
+        values = {"status": Status.CANCELED, "completed_at": time.time()}
+        changed = self._change([table.c.id == prediction_id, table.c.status.in_(ACTIVE), *mine], values)
+        if changed:
+            self._on_change(prediction_id)
+        return bool(changed)
+
+    def expire(self, now: float) -> list[str]:
+        """End those whose deadline has passed → their ids."""
+        late = [p for p in self._select(table.c.status.in_(ACTIVE), table.c.deadline <= now)]
+        return [p.id for p in late if self._abort(p, now)]
+
+    def _abort(self, late: Prediction, now: float) -> bool:
+        ended = Status.ABORTED if late.status is Status.STARTING else Status.CANCELED
+        changed = self._change(
+            [table.c.id == late.id, table.c.status == late.status], {"status": ended, "completed_at": now}
+        )
+        if changed:
+            self._on_change(late.id)
+        return bool(changed)
+
+    def active(self, *, status: Sequence[Status] = ACTIVE, owner: str | None = None) -> list[Prediction]:
+        """Those that are not over, oldest first."""
+        mine = [table.c.owner == owner] if owner is not None else []
+        return self._select(table.c.status.in_(status), *mine, order=(table.c.created_at, table.c.id))
+
+    def _count(self, *wanted: sa.ColumnElement[bool]) -> int:
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(table).where(*wanted)).scalar_one()
+
+    def count_of(self, model: str) -> int:
+        return self._count(table.c.model == model)
+
+    def waiting(self, owner: str | None = None) -> int:
+        """How many are not over."""
+        mine = [table.c.owner == owner] if owner is not None else []
+        return self._count(table.c.status.in_(ACTIVE), *mine)
+
+    def queue_position(self, of: Prediction) -> int | None:
+        """1 for the next to be begun; None for one that has begun."""
+        if of.status is not Status.STARTING:
+            return None
+        earlier = sa.tuple_(table.c.created_at, table.c.id) <= sa.tuple_(of.created_at, of.id)
+        return self._count(table.c.status == Status.STARTING, table.c.model == of.model, earlier)
+
+    def cancelled_among(self, ids: Sequence[str]) -> list[str]:
+        """Those of the ids that are over: whoever works on them should stop."""
+        return [p.id for p in self._select(table.c.id.in_(ids), table.c.status.notin_(ACTIVE))] if ids else []
+
+    def remove_data(self, completed_before: float) -> int:
+        """Forget input, output and logs of those that ended long ago → how many."""
+        return self._change(
+            [table.c.completed_at < completed_before, sa.not_(table.c.data_removed)],
+            {"input": {}, "output": None, "logs": "", "data_removed": True},
+        )
+
+    def _of_key(self, prediction: Prediction) -> Prediction | None:
+        p = prediction
+        found = self._select(table.c.owner == p.owner, table.c.door == p.door, table.c.key == p.key) if p.key else []
+        return found[0] if found else None
+
+    def _still(self, now: Prediction) -> list[sa.ColumnElement[bool]]:
+        return [table.c.id == now.id, table.c.status == Status.PROCESSING, table.c.attempt == now.attempt]
+
+    def _changed(self, prediction_id: str) -> Prediction:
+        self._on_change(prediction_id)
+        found = self.get(prediction_id)
+        assert found is not None, prediction_id
+        return found
+
+    def _change(
+        self, wanted: Sequence[sa.ColumnElement[bool]], values: dict[str, Any], connection: sa.Connection | None = None
+    ) -> int:
+        statement = table.update().where(*wanted).values(values)
+        if connection is not None:
+            return connection.execute(statement).rowcount
+        with self._engine.begin() as own:
+            return own.execute(statement).rowcount
+
+    def _select(
+        self, *wanted: sa.ColumnElement[bool], order: Sequence[Any] = (), limit: int | None = None
+    ) -> list[Prediction]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*_COLUMNS).where(*wanted).order_by(*order).limit(limit))
+            return [Prediction(**{**row, "status": Status(row["status"])}) for row in rows.mappings()]

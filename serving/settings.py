@@ -1,0 +1,94 @@
+"""What a deployment decides, read once from the environment and the command line. Knows defaults and limits."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from models.errors import InvalidRequest
+from serving.database import sqlite_url
+from serving.fetch import FetchLimits
+from serving.studio import Limits
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every field is an environment variable too: PARLEY_ and its name in capitals, or the one in its metadata."""
+
+    data: Path = field(
+        default=Path("parley-data"), metadata={"help": "folder of the database, the files and the secret"}
+    )
+    database_url: str = field(
+        default="", metadata={"env": "DATABASE_URL", "help": "postgresql://… for several processes; SQLite without"}
+    )
+    bucket: str = field(default="", metadata={"help": "s3://… or gs://…: files lie there instead of in the folder"})
+    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
+    port: int = field(default=8000, metadata={"help": "port to listen on; 0: any that is free"})
+    public_url: str = field(default="", metadata={"help": "where callers reach it, for the links in its answers"})
+    no_auth: bool = field(default=False, metadata={"help": "no tokens; listens on loopback only"})
+    tokens: str = field(default="", metadata={"help": "name:token,name:token: who may come in"})
+    tokens_file: str = field(default="", metadata={"help": "file of hashed tokens; python -m serving token adds one"})
+    allow_private: bool = field(
+        default=False, metadata={"help": "URLs given as inputs or webhooks may be of this network"}
+    )
+    keep_hours: float = field(default=24.0, metadata={"help": "inputs and outputs are deleted this long after the end"})
+    workers: int = field(default=1, metadata={"help": "0: only serve HTTP; predictions are made by `serving worker`"})
+    at_once: int = field(default=4, metadata={"help": "predictions that one worker makes at once"})
+    cog_urls: str = field(default="", metadata={"help": "Cog containers, comma-separated, that make the audio instead"})
+    grace_seconds: float = field(default=30.0, metadata={"help": "what is running at SIGTERM may take this long"})
+    requests_per_minute: int = field(default=3000, metadata={"help": "of one token; the next is answered 429"})
+    creations_per_minute: int = field(default=600, metadata={"help": "of one token; the next is answered 429"})
+    most_waiting: int = field(default=100, metadata={"help": "predictions of one token that are not over"})
+    upload_bytes: int = field(default=100 << 20, metadata={"help": "largest file taken"})
+    cors_origins: str = field(
+        default="", metadata={"help": "origins, comma-separated, whose pages may call; none without"}
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> Self:
+        """given: what the command line says, which goes before. Raises InvalidRequest."""
+        values = dict(given)
+        for f in fields(cls):
+            name = f.metadata.get("env", f"PARLEY_{f.name.upper()}")
+            if f.name not in values and environ.get(name):
+                values[f.name] = _read(name, environ[name], type(f.default))
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        if self.no_auth and self.host not in LOOPBACK:
+            raise InvalidRequest(
+                "no_auth", f"is given with host {self.host}; without tokens only loopback (127.0.0.1) is served."
+            )
+        for name in ("keep_hours", "at_once", "grace_seconds", "requests_per_minute", "most_waiting", "upload_bytes"):
+            if getattr(self, name) <= 0:
+                raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0.")
+
+    @property
+    def database(self) -> str:
+        return self.database_url or sqlite_url(self.data / "parley.db")
+
+    @property
+    def keep_seconds(self) -> float:
+        return 3600.0 * self.keep_hours
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(predictions=self.most_waiting, upload_bytes=self.upload_bytes)
+
+    @property
+    def fetching(self) -> FetchLimits:
+        return FetchLimits(max_bytes=self.upload_bytes, allow_private=self.allow_private)
+
+
+def _read(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
+            raise InvalidRequest(name, f"is {text!r}; write 1 or 0.")
+        return text.lower() in ("1", "true", "yes")
+    try:
+        return kind(text)
+    except ValueError:
+        raise InvalidRequest(name, f"is {text!r}; it must be a number.") from None

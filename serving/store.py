@@ -1,0 +1,117 @@
+"""The bytes of files, by key: a local folder, or a bucket (S3, Google Cloud Storage, Azure) through obstore.
+
+Keys are made by us ("ab/abcdef…"), never by callers. Once put() returns the bytes are safe; a key is never half there.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import obstore
+import obstore.store
+
+CHUNK_BYTES = 1 << 20
+
+
+class Store(Protocol):
+    def put(self, key: str, source: Path) -> None:
+        """Keep the bytes of a file under a key."""
+        ...
+
+    def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """Bytes start to end, the last excluded. Raises FileNotFoundError at once."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Also where there is none."""
+        ...
+
+
+def open_store(folder: Path, bucket: str | None) -> Store:
+    """bucket: such as s3://name/prefix or gs://name, its credentials where that service's tools look for them."""
+    return BucketStore(obstore.store.from_url(bucket)) if bucket else FolderStore(folder)
+
+
+class FolderStore:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def put(self, key: str, source: Path) -> None:
+        """To a temporary name, onto the disk, then to its own."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            _copy_to_disk(source, temporary)
+            temporary.rename(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+    def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        file = self._path(key).open("rb")
+        return _pieces(file, start, end)
+
+    def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what a process that was killed left half written."""
+        for path in self._folder.glob("*/.*"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        assert all(part.isalnum() for part in key.split("/")), key
+        return self._folder / key
+
+
+class BucketStore:
+    """An object appears whole or not at all: that is what object storage promises."""
+
+    def __init__(self, bucket: Any) -> None:
+        self._bucket = bucket
+
+    def put(self, key: str, source: Path) -> None:
+        obstore.put(self._bucket, key, source)
+
+    def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        obstore.head(self._bucket, key)  # raises FileNotFoundError now, not when the first bytes are asked for
+        return self._ranges(key, start, end)
+
+    def _ranges(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        for at in range(start, end, CHUNK_BYTES):
+            yield bytes(obstore.get_range(self._bucket, key, start=at, end=min(at + CHUNK_BYTES, end)))
+
+    def delete(self, key: str) -> None:
+        try:
+            obstore.delete(self._bucket, key)
+        except FileNotFoundError:
+            return
+
+
+def _copy_to_disk(source: Path, target: Path) -> None:
+    with source.open("rb") as read, target.open("xb") as written:
+        while piece := read.read(CHUNK_BYTES):
+            written.write(piece)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Onto the disk with the new name too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _pieces(file: Any, start: int, end: int) -> Iterator[bytes]:
+    with file:
+        file.seek(start)
+        while start < end and (piece := file.read(min(CHUNK_BYTES, end - start))):
+            start += len(piece)
+            yield piece
