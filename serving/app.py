@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from models.errors import ParleyError
-from serving import models_door, predictions
+from serving import files_door, listening_door, models_door, predictions
 from serving.auth import Keys, NotAllowed
 from serving.door import Gate
 from serving.limits import Pace, TooOften
@@ -21,7 +22,8 @@ from serving.records import KeyConflict
 from serving.service import Service
 
 PAGE = Path(__file__).parent / "page"
-DOORS = (predictions.router, models_door.router)
+DOORS = (predictions.router, listening_door.router, files_door.router, models_door.router)
+THREADS = 200  # a listener of encoded audio takes one
 BODY_OVERHEAD = 1 << 20  # bytes around an uploaded file
 DATA_URI_SHARE = 4 / 3  # base64 is longer than what it stands for
 
@@ -34,6 +36,7 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.changes.attach()
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
 
     app = FastAPI(title="Parley", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)

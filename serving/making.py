@@ -113,6 +113,7 @@ class _Heard:
         return {
             "tokens": self._last.steps_executed,
             "audio_seconds": round(self._samples / self._rate, 3),
+            "sample_rate": self._rate,
             "seed": self._last.seed,
             "time_to_first_audio": round(self._first_audio or 0.0, 3),
             "times_real_time": round(made / seconds, 3),

@@ -75,8 +75,8 @@ def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> lis
     """
     try:
         addresses = _look_up(host, port, seconds)
-    except (UnicodeError, OverflowError) as error:  # a label that is empty or too long; a port that is none
-        raise socket.gaierror(socket.EAI_NONAME, "no host and port") from error
+    except UnicodeError as error:  # a label is empty, or longer than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, "no host name") from error
     if not allow_private and not all(map(is_public, addresses)):
         raise AddressRefused(f"the host {host!r} is not on the public internet")
     return addresses
@@ -98,9 +98,7 @@ def _look_up(host: str, port: int, seconds: float) -> list[str]:
 
 @dataclass(frozen=True)
 class _Deadline:
-    """A moment of time.monotonic() at which a request must be over."""
-
-    at: float
+    at: float  # of time.monotonic()
 
     def left(self, late: type[httpcore.TimeoutException]) -> float:
         """Seconds until then, more than 0; raises `late` once it has passed."""
@@ -157,8 +155,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         seconds = self._seconds if timeout is None else min(timeout, self._seconds)
         deadline = _Deadline(time.monotonic() + seconds)
-        stream = self._connect(self._resolve(host, port, deadline), port, deadline)
-        return _TimedStream(stream, deadline)
+        return _TimedStream(self._connect(self._resolve(host, port, deadline), port, deadline), deadline)
 
     def _resolve(self, host: str, port: int, deadline: _Deadline) -> list[str]:
         seconds = deadline.left(httpcore.ConnectTimeout)
@@ -234,11 +231,8 @@ def _as_httpx_errors() -> Iterator[None]:
 
 
 def _hide_secrets(request: httpx.Request) -> None:
-    """Keep query and user info out of `request.url`, which httpx logs and hands on in its errors; both still travel.
-
-    The query becomes the request's target; the user info is in the Authorization header by now.
-    """
-    request.extensions["target"] = request.url.raw_path
+    """Keep query and user info out of `request.url`, which httpx logs and hands on in its errors; both still travel."""
+    request.extensions["target"] = request.url.raw_path  # the Authorization header is there by now
     request.url = without_secrets(request.url)
 
 
@@ -289,7 +283,7 @@ def check_public_url(url: str, field: str, *, allow_private: bool) -> None:
 
 
 def parse_url(url: str, field: str) -> httpx.URL:
-    """An absolute http or https URL with a host; InvalidRequest for anything else, which is not repeated."""
+    """An absolute http or https URL with a host; InvalidRequest for anything else."""
     example = "Write it like https://example.com/path."
     try:
         target = httpx.URL(url)
@@ -299,4 +293,6 @@ def parse_url(url: str, field: str) -> httpx.URL:
         raise InvalidRequest(field, f"has the scheme {target.scheme!r} where http or https is needed. {example}")
     if not target.host:
         raise InvalidRequest(field, f"names no host. {example}")
+    if target.port is not None and not 1 <= target.port <= 65_535:  # the resolver would take it modulo 65,536
+        raise InvalidRequest(field, f"has the port {target.port}; ports are 1 to 65535. {example}")
     return target

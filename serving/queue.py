@@ -6,17 +6,19 @@ its own with an id made of what it tells, so no crash makes it twice; it is sent
 message id (at least once, never silently lost).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dbos import DBOS, DBOSClient, DBOSConfiguredInstance
+from dbos import DBOS, DBOSClient
 
 from serving.webhooks import DeliveryFailed
 
 APPLICATION = "parley"
 APPLICATION_VERSION = "1"  # of the workflows: what an older release left unfinished is finished by this one
-PREDICTIONS, WEBHOOKS = "predictions", "webhooks"
+PREDICTIONS, WEBHOOKS = "predictions", "webhooks"  # queues
+PREDICT, SEND = "predict", "send"  # workflows
 WEBHOOKS_AT_ONCE = 16
 POLL_SECONDS = 0.1
 DELIVERY_ATTEMPTS, DELIVERY_SECONDS, DELIVERY_BACKOFF = 8, 2.0, 2.5  # about half an hour in all
@@ -44,15 +46,15 @@ class Queue:
 
     def predict(self, prediction_id: str) -> None:
         """Queue it, once, however often it is called."""
-        self._enqueue(PREDICTIONS, "predict", prediction_id, prediction_id)
+        self._enqueue(PREDICTIONS, PREDICT, prediction_id, prediction_id)
 
     def send(self, message: Message, body: str) -> None:
-        self._enqueue(WEBHOOKS, "send", message.id, message.prediction_id, message.id, body)
+        self._enqueue(WEBHOOKS, SEND, message.id, message.prediction_id, message.id, body)
 
     def unfinished(self) -> dict[str, str]:
         """Workflows of predictions that wait or run → the executors that have them."""
         found = self.client.list_workflows(
-            status=["ENQUEUED", "PENDING"], name="predict", load_input=False, load_output=False
+            status=["ENQUEUED", "PENDING"], name=PREDICT, load_input=False, load_output=False
         )
         return {w.workflow_id: w.executor_id if w.status == "PENDING" and w.executor_id else "" for w in found}
 
@@ -75,8 +77,6 @@ class Queue:
                 "queue_name": queue,
                 "workflow_name": workflow,
                 "workflow_id": workflow_id,
-                "class_name": "Work",
-                "instance_name": "work",
                 "app_version": APPLICATION_VERSION,
             },
             *arguments,
@@ -86,47 +86,44 @@ class Queue:
         self.client.destroy()
 
 
-@DBOS.dbos_class()
-class Work(DBOSConfiguredInstance):
-    """The side that works. One per process, registered before DBOS is launched."""
+@dataclass(frozen=True)
+class Work:
+    """What the workflows do."""
 
-    def __init__(
-        self, work: Callable[[str], None], announce: Callable[[str], None], deliver: Callable[[str, str, str], None]
-    ) -> None:
-        """work: brings a prediction to its end. announce: queues the webhook that tells of it. deliver: sends one."""
-        super().__init__("work")
-        self._work, self._announce, self._deliver = work, announce, deliver
+    predict: Callable[[str], None]  # brings a prediction to its end
+    announce: Callable[[str], None]  # queues the webhooks that tell of it
+    post: Callable[[str, str, str], None]  # prediction, message, body: sends one
 
-    @DBOS.workflow(name="predict", max_recovery_attempts=_ANY_NUMBER)
-    def predict(self, prediction_id: str) -> None:
-        self.generate(prediction_id)
-        self.announce(prediction_id)
 
-    @DBOS.step(name="generate")
-    def generate(self, prediction_id: str) -> None:
-        self._work(prediction_id)
-
-    @DBOS.step(name="announce")
-    def announce(self, prediction_id: str) -> None:
-        self._announce(prediction_id)
-
-    @DBOS.workflow(name="send", max_recovery_attempts=_ANY_NUMBER)
-    def send(self, prediction_id: str, message_id: str, body: str) -> None:
-        self.post(prediction_id, message_id, body)
-
-    @DBOS.step(
+def _register(work: Work) -> None:
+    """The workflows, by the names under which they are queued."""
+    generate = DBOS.step(name="generate")(work.predict)
+    announce = DBOS.step(name="announce")(work.announce)
+    post = DBOS.step(
         name="post",
         retries_allowed=True,
         interval_seconds=DELIVERY_SECONDS,
         backoff_rate=DELIVERY_BACKOFF,
         max_attempts=DELIVERY_ATTEMPTS,
         should_retry=lambda error: not isinstance(error, DeliveryFailed) or error.retry,
-    )
-    def post(self, prediction_id: str, message_id: str, body: str) -> None:
-        self._deliver(prediction_id, message_id, body)
+    )(work.post)
+
+    @DBOS.workflow(name=PREDICT, max_recovery_attempts=_ANY_NUMBER)
+    def predict(prediction_id: str) -> None:
+        generate(prediction_id)
+        announce(prediction_id)
+
+    @DBOS.workflow(name=SEND, max_recovery_attempts=_ANY_NUMBER)
+    def send(prediction_id: str, message_id: str, body: str) -> None:
+        post(prediction_id, message_id, body)
 
 
-def launch(database_url: str, executor: str, predictions_at_once: int) -> None:
+def stop(grace_seconds: float) -> None:
+    """Begin nothing more; what runs may take this long, then it is left to be begun anew."""
+    DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=math.ceil(grace_seconds))
+
+
+def launch(database_url: str, executor: str, work: Work, predictions_at_once: int) -> None:
     """Start to work on the queues, what this executor had begun before it was killed included."""
     DBOS(
         config={
@@ -137,6 +134,7 @@ def launch(database_url: str, executor: str, predictions_at_once: int) -> None:
             "log_level": "WARNING",
         }
     )
+    _register(work)
     DBOS.launch()
     DBOS.register_queue(
         PREDICTIONS,

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Self
 
-from dbos import DBOS
-
 from serving import queue as queues
 from serving.changes import Changes
 from serving.database import is_sqlite, open_database, sqlalchemy_url
@@ -106,11 +104,7 @@ class Working:
         """What still runs may take `grace_seconds`; then it is left to be begun anew."""
         self._thread.join()
         if self.launched:
-            end = time.monotonic() + self._service.settings.grace_seconds
-            DBOS.listen_queues([])
-            while self.worker is not None and self.worker.running and time.monotonic() < end:
-                time.sleep(TICK_SECONDS)
-            DBOS.destroy()
+            queues.stop(self._service.settings.grace_seconds)
         self._stack.close()
 
     def _start(self) -> None:
@@ -129,8 +123,8 @@ class Working:
         executor = self._own_name()
         if isinstance(service.store, FolderStore) and is_sqlite(settings.database):
             service.store.sweep()
-        self.work = queues.Work(self.worker.work, telling.announce, telling.post)
-        queues.launch(sqlalchemy_url(settings.database), executor, settings.at_once)
+        work = queues.Work(self.worker.work, telling.announce, telling.post)
+        queues.launch(sqlalchemy_url(settings.database), executor, work, settings.at_once)
         self._stack.enter_context(self._janitor(executor))
         self.launched = True
 

@@ -2,8 +2,9 @@
 //
 // The textarea's own letters are transparent; a layer of the same size behind it shows them coloured.
 
+import { coloured } from "./colours.js";
 import { byId, element } from "./element.js";
-import { CUES, cueBetween, piecesOf, turnBetween, turnsOf } from "./script.js";
+import { CUES, cueBetween, turnBetween, turnsOf } from "./script.js";
 
 const EXAMPLE = `[S1] Did you hear that? Somebody left the studio light on again.
 [S2] (laughs) That was me. I wanted to try one more take.
@@ -60,10 +61,7 @@ export class Editor {
   }
 
   #show() {
-    const pieces = piecesOf(this.value).map(({ kind, speaker, text }) =>
-      element("span", { className: `${kind} speaker-${speaker}` }, text),
-    );
-    this.#layer.replaceChildren(...pieces, "\n"); // the last line, too, when it is empty
+    this.#layer.replaceChildren(...coloured(this.value), "\n"); // the last line, too, when it is empty
     const turns = turnsOf(this.value);
     this.#count.textContent = `${turns} turn${turns === 1 ? "" : "s"}, ${this.value.length} characters`;
     this.#example.hidden = this.value !== "";

@@ -85,12 +85,10 @@ export class Player extends EventTarget {
 
   /** Schedule what is here, up to the horizon. */
   #fill() {
-    if (!this.#sound.sampleRate) return this.#wait(true);
-    this.unlock(this.#sound.sampleRate);
+    this.unlock(this.#sound.sampleRate || USUAL_RATE);
     if (this.#run && this.#scheduledUntil() <= this.#context.currentTime) this.#ranDry();
-    if (!this.#run && !this.#begin()) return undefined;
+    if (!this.#run && !this.#begin()) return;
     while (this.#next < this.#sound.length && this.#scheduledUntil() - this.#context.currentTime < HORIZON) this.#schedule();
-    return undefined;
   }
 
   #ranDry() {
@@ -106,7 +104,7 @@ export class Player extends EventTarget {
       this.#tell();
       return false;
     }
-    const enough = this.#sound.whole || left >= this.#cushion * this.#sound.sampleRate;
+    const enough = this.#sound.whole || (left > 0 && left >= this.#cushion * this.#sound.sampleRate);
     if (enough) this.#run = { time: this.#context.currentTime + LEAD, sample: this.#next };
     this.#wait(!enough);
     return enough;

@@ -2,6 +2,7 @@
 //
 // Events: "change" (the record is newer), "audio" (the sound has grown), "lost" (no answer; it goes on asking).
 
+import { ApiError } from "./api.js";
 import { pause } from "./clock.js";
 import { samplesOf } from "./pcm.js";
 import { Sound } from "./sound.js";
@@ -70,9 +71,10 @@ export class Prediction extends EventTarget {
 
   async #listen() {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += Number(this.ended)) {
-      if (await this.#hear()) break;
+      if (await this.#hear()) return;
       await pause(2 * ASK_EVERY, this.#leaving.signal);
     }
+    throw new ApiError(0, { detail: "The audio broke off on its way. Choose Listen in the history to fetch it again." });
   }
 
   /** One connection; whether nothing is left to hear. */

@@ -1,0 +1,68 @@
+"""Door 2's streams: a prediction's audio and its events, while it is made. Both also by signed link."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from models.audio.encode import CONTENT_TYPES, AudioFormat
+from serving import signing
+from serving.door import caller, gate_of, service_of
+from serving.events import events_of
+from serving.listening import Listening
+from serving.predictions import found
+from serving.service import Service
+
+router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
+Here = Annotated[Service, Depends(service_of)]
+
+
+@router.get("/{prediction_id}/stream")
+async def stream(
+    prediction_id: str,
+    request: Request,
+    service: Here,
+    expiry: Annotated[int | None, Query()] = None,
+    signature: Annotated[str | None, Query()] = None,
+) -> StreamingResponse:
+    """Its events: logs, output, error, done."""
+    owner = await run_in_threadpool(_owner, prediction_id, request, service, expiry, signature)
+    prediction = await run_in_threadpool(found, service, prediction_id, owner)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events_of(prediction, service), 200, headers, "text/event-stream")
+
+
+@router.get("/{prediction_id}/audio")
+async def audio(
+    prediction_id: str,
+    service: Here,
+    owner: Annotated[str, Depends(caller)],
+    output_format: Annotated[AudioFormat, Query(alias="format")] = "wav",
+) -> StreamingResponse:
+    """Its audio from the first sample, as it is made. Waits for the first sound; breaks off if the rest fails."""
+    prediction = await run_in_threadpool(found, service, prediction_id, owner)
+    listening = Listening(service, prediction, output_format)
+    content: AsyncIterator[bytes] = await listening.open()
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Sample-Rate": str(listening.sample_rate),
+        "Content-Disposition": f'inline; filename="{prediction.id}.{output_format}"',
+    }
+    return StreamingResponse(content, 200, headers, CONTENT_TYPES[output_format])
+
+
+def _owner(prediction_id: str, request: Request, service: Service, expiry: int | None, signature: str | None) -> str:
+    """Whose prediction it is, by a signature, else by the caller's token."""
+    if expiry is None or signature is None:
+        return gate_of(request).enter(request)
+    prediction = service.records.get(prediction_id)
+    good = prediction is not None and signing.opens(
+        service.links.secret, prediction.owner, prediction_id, expiry, signature, time.time()
+    )
+    if prediction is None or not good:
+        raise HTTPException(404, "This link is not one of ours, or has expired. Ask for the prediction again.")
+    return prediction.owner

@@ -1,0 +1,90 @@
+// Earlier predictions, newest first. Knows how to list them; what to do with one is the page's matter.
+//
+// Events: "open" and "reuse", detail: the prediction as the list has it.
+
+import { moment, seconds } from "./clock.js";
+import { coloured } from "./colours.js";
+import { byId, element } from "./element.js";
+
+const SHOWN = 240; // characters of a script; the style sheet cuts what is still too long
+const LOOK_AGAIN = 5000; // ms, while one of them is not over
+const WORDS = { starting: "waiting", processing: "speaking", failed: "failed", canceled: "cancelled", aborted: "not begun" };
+
+export class History extends EventTarget {
+  #api;
+  #records = new Map(); // by id
+  #cursor = null; // of the page behind the last one shown
+  #pages = 0;
+  #timer = null;
+  #list = byId("takes");
+  #more = byId("more");
+
+  constructor(api) {
+    super();
+    this.#api = api;
+    this.#more.addEventListener("click", () => this.#load(this.#cursor));
+    this.#list.addEventListener("click", ({ target }) => this.#chosen(target.closest("button")));
+  }
+
+  /** Ask for the newest again; older ones that are shown stay. */
+  async refresh() {
+    clearTimeout(this.#timer);
+    await this.#load(null);
+    const going = [...this.#records.values()].some(({ status }) => status === "starting" || status === "processing");
+    if (going) this.#timer = setTimeout(() => this.refresh(), LOOK_AGAIN);
+  }
+
+  async #load(cursor) {
+    try {
+      const page = await this.#api.predictions(cursor);
+      this.#keep(page, cursor !== null);
+      this.#say("");
+    } catch (error) {
+      this.#say(error.message);
+    }
+  }
+
+  #keep({ results, cursor }, older) {
+    for (const record of results) this.#records.set(record.id, record);
+    if (older || this.#pages === 0) this.#cursor = cursor;
+    this.#pages += Number(older || this.#pages === 0);
+    this.#show();
+  }
+
+  #show() {
+    const held = this.#list.contains(document.activeElement) ? document.activeElement.dataset : null;
+    const records = [...this.#records.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));
+    this.#list.replaceChildren(...records.map(take));
+    this.#more.hidden = !this.#cursor;
+    byId("history").hidden = records.length === 0;
+    if (held) this.#list.querySelector(`[data-id="${held.id}"][data-does="${held.does}"]`)?.focus();
+  }
+
+  #chosen(button) {
+    if (!button) return;
+    const detail = this.#records.get(button.dataset.id);
+    this.dispatchEvent(new CustomEvent(button.dataset.does, { detail }));
+  }
+
+  #say(problem) {
+    byId("history").hidden &&= !problem;
+    byId("history-problem").textContent = problem;
+    byId("history-problem").hidden = !problem;
+  }
+}
+
+function take(record) {
+  const { id, status, created_at: created, metrics, input } = record;
+  const text = input?.text?.slice(0, SHOWN) ?? "";
+  const length = metrics?.audio_seconds ? seconds(metrics.audio_seconds) : "";
+  const facts = [moment(created), length, WORDS[status], text ? "" : "its inputs are no longer kept"].filter(Boolean);
+  const does = (name, label, words, properties = {}) =>
+    element("button", { type: "button", "data-id": id, "data-does": name, "aria-label": `${label}: ${text.slice(0, 60)}`, ...properties }, words);
+  return element(
+    "li",
+    { className: "take", "data-status": status },
+    does("open", "Listen", "Listen", { className: "small", hidden: !text }),
+    element("div", {}, element("p", { className: "take-text" }, ...coloured(text)), element("p", { className: "help" }, facts.join(" · "))),
+    does("reuse", "Use its inputs", "Use inputs", { className: "quiet", hidden: !text }),
+  );
+}
