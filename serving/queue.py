@@ -97,16 +97,25 @@ class Work:
 
 def _register(work: Work) -> None:
     """The workflows, by the names under which they are queued."""
-    generate = DBOS.step(name="generate")(work.predict)
-    announce = DBOS.step(name="announce")(work.announce)
-    post = DBOS.step(
+
+    @DBOS.step(name="generate")
+    def generate(prediction_id: str) -> None:
+        work.predict(prediction_id)
+
+    @DBOS.step(name="announce")
+    def announce(prediction_id: str) -> None:
+        work.announce(prediction_id)
+
+    @DBOS.step(
         name="post",
         retries_allowed=True,
         interval_seconds=DELIVERY_SECONDS,
         backoff_rate=DELIVERY_BACKOFF,
         max_attempts=DELIVERY_ATTEMPTS,
         should_retry=lambda error: not isinstance(error, DeliveryFailed) or error.retry,
-    )(work.post)
+    )
+    def post(prediction_id: str, message_id: str, body: str) -> None:
+        work.post(prediction_id, message_id, body)
 
     @DBOS.workflow(name=PREDICT, max_recovery_attempts=_ANY_NUMBER)
     def predict(prediction_id: str) -> None:

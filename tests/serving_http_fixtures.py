@@ -104,7 +104,7 @@ def drip(start: bytes, piece: bytes, state: StandInServer) -> Answer:
 
 @dataclass
 class StandInNetwork:
-    """What names resolve to, look-up by look-up (the last one stays), and the addresses that were connected to."""
+    """What names resolve to, look-up by look-up (the last one stays; none is no such name), and what was connected to."""
 
     names: dict[str, list[list[str]]] = field(default_factory=dict)
     looked_up: list[str] = field(default_factory=list)
@@ -122,6 +122,8 @@ def stand_in_network(monkeypatch: pytest.MonkeyPatch, everywhere: int | None = N
         network.looked_up.append(host)
         answers = network.names[host]
         addresses = answers.pop(0) if len(answers) > 1 else answers[0]
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
         return [found for address in addresses for found in REAL_GETADDRINFO(address, port, *args, **options)]
 
     def create_connection(address: tuple[str, int], *args: Any, **options: Any) -> socket.socket:
