@@ -10,8 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from models.errors import InvalidRequest
-from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams
+from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams, input_length
 
+LONGEST_TOKENS = 1 << 17  # 25 minutes, which 4096 digits take
 OutputFormat = Literal["wav", "mp3", "flac", "ogg", "opus"]
 
 
@@ -107,10 +108,10 @@ class DialogueInputs(BaseModel):
 
         speed_factor and output_format are not the engine's: they belong to the finisher of the stream.
         """
-        if len(self.text) > INPUT_LIMIT:
+        if input_length(self.text) > INPUT_LIMIT:
             raise InvalidRequest(
                 "text",
-                f"is {len(self.text)} characters long; one request reads at most {INPUT_LIMIT}. "
+                f"is {input_length(self.text)} characters long; one request reads at most {INPUT_LIMIT}. "
                 "Send the rest as a second request.",
             )
         if not self.text.strip():
@@ -143,6 +144,12 @@ class DialogueInputs(BaseModel):
             audio_prompt=self.audio_prompt,
             max_audio_prompt_seconds=self.max_audio_prompt_seconds,
         )
+
+
+class SettledInputs(DialogueInputs):
+    """What a door may settle where callers cannot ask for so much: the whole of the longest text, however slow."""
+
+    max_new_tokens: Integer = Field(default=3072, ge=500, le=LONGEST_TOKENS)
 
 
 def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:

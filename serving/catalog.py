@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from models.inputs import DialogueInputs
+from models.inputs import DialogueInputs, SettledInputs
 
 OWNER = "parley"
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -31,6 +31,7 @@ class ServedModel:
     description: str
     inputs: type[DialogueInputs]
     license_url: str
+    settled_inputs: type[DialogueInputs] = SettledInputs  # what doors may ask of it
 
     @property
     def full_name(self) -> str:

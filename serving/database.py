@@ -34,6 +34,7 @@ predictions = sa.Table(
     sa.Column("logs", sa.Text, nullable=False),
     sa.Column("output", sa.String(32)),
     sa.Column("error", sa.Text),
+    sa.Column("problems", sa.JSON, nullable=False),  # where the caller can mend the error: [field, problem], …
     sa.Column("metrics", sa.JSON, nullable=False),
     sa.Column("webhook", sa.Text),
     sa.Column("webhook_events", sa.JSON, nullable=False),

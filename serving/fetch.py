@@ -19,7 +19,7 @@ import httpx
 from models.errors import InvalidRequest
 from serving.public_http import AddressRefused, parse_url, public_client, without_secrets
 
-PIECE_BYTES = 65_536
+PIECE_BYTES = 65_536  # unpacked at once
 MAX_NAME_CHARACTERS = 100
 MAX_DISPOSITION_CHARACTERS = 1_000  # a longer header holds no name for people
 SHOWN_CHARACTERS = 200  # of a URL, in an error
@@ -122,7 +122,7 @@ class _Wanted:
 
     def _next(self, url: httpx.URL, location: str) -> httpx.URL:
         try:
-            return parse_url(str(url.join(location)), self.field)
+            return parse_url(str(url.join(location)) if location else "", self.field)
         except (httpx.InvalidURL, InvalidRequest) as error:
             raise self.refused("redirects to no http or https address. Use a URL that gives the file.") from error
 
@@ -142,7 +142,7 @@ class _Wanted:
     def content(self, response: httpx.Response) -> Iterator[bytes]:
         """The file's bytes, unpacked if the server packs what it was asked to send plain."""
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        pieces: Iterator[bytes] = response.iter_raw(PIECE_BYTES)
+        pieces: Iterator[bytes] = response.iter_raw()
         if encoding in ("gzip", "x-gzip", "deflate"):
             pieces = self._unpacked(pieces)
         elif encoding not in ("", "identity"):
@@ -157,17 +157,19 @@ class _Wanted:
     def _unpacked(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """In pieces of PIECE_BYTES, however much a few packed bytes unfold to."""
         unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
+        beyond = False
         try:
             for piece in pieces:
+                if beyond := unpacker.eof:
+                    break
+                # After the end zlib would keep every byte, and may offer the same ones again for ever.
                 while piece and not unpacker.eof:
                     yield unpacker.decompress(piece, PIECE_BYTES)
                     piece = unpacker.unconsumed_tail
-                if unpacker.unused_data:
-                    break  # not read on, because zlib would keep all of it
             yield unpacker.flush()
         except zlib.error as error:
             raise self.refused("is packed, and damaged. Use a host that sends the file plain.") from error
-        if not unpacker.eof or unpacker.unused_data:
+        if beyond or unpacker.unused_data or not unpacker.eof:
             raise self.refused("is packed, and does not end where it should. Use a host that sends the file plain.")
 
 

@@ -25,10 +25,14 @@ class Links:
 
     def download(self, file: File) -> str:
         """Signed: whoever has it has the file, until it expires."""
-        expiry = int(min(time.time() + LINK_SECONDS, file.expires_at or float("inf")))
+        expiry = self.expiry(file)
         signed = signing.signature(self.secret, file.owner, file.id, expiry)
         query = urlencode({"owner": file.owner, "expiry": expiry, "signature": signed})
         return f"{self.base}/v1/files/{file.id}/download?{query}"
+
+    def expiry(self, file: File) -> int:
+        """Until when a link to it that is made now is good."""
+        return int(min(time.time() + LINK_SECONDS, file.expires_at or float("inf")))
 
     def stream(self, prediction_id: str, owner: str, expiry: int) -> str:
         """Signed too: browsers' event sources send no token."""

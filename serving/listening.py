@@ -1,4 +1,4 @@
-"""A prediction's audio as bytes of any format, while it is made or afterwards. Knows no route."""
+"""A prediction's audio as the bytes a listener asks for, while it is made or afterwards. Knows no route."""
 
 import asyncio
 import queue
@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
-from models.audio.encode import AudioFormat, encode_stream, wav_header
+from models.audio.encode import AudioFormat, wav_header
 from models.audio.pcm import PCM16_FULL_SCALE
 from models.audio.read import read_audio
-from models.errors import Cancelled, GenerationFailed
+from models.errors import Cancelled, GenerationFailed, InvalidRequest
 from models.request import Audio
 from serving.live import Piece, follow
 from serving.records import Prediction, Status
+from serving.rendering import Rendering
 from serving.service import Service
 
 LONGEST_SECONDS = 24 * 3600.0  # of a file of our own
@@ -25,24 +26,34 @@ DECODE_SAMPLES = 1 << 16
 class Listening:
     """One listener's view of one prediction. `open` waits for the first sound, or raises why there is none."""
 
-    def __init__(self, service: Service, prediction: Prediction, output_format: AudioFormat) -> None:
-        self._service, self._prediction, self._format = service, prediction, output_format
+    def __init__(
+        self,
+        service: Service,
+        prediction: Prediction,
+        output_format: AudioFormat,
+        *,
+        speed_factor: float = 1.0,
+        sample_rate: int | None = None,
+    ) -> None:
+        """speed_factor and sample_rate: as Rendering's."""
+        self._service, self._prediction = service, prediction
+        self._rendering = Rendering(output_format, speed_factor, sample_rate)
         self._pieces: AsyncIterator[Piece | Prediction]
-        self.sample_rate = 0
+        self.sample_rate = 0  # Hz, of what is heard; known as soon as it is open
 
     async def open(self) -> AsyncIterator[bytes]:
-        """The bytes to come. Raises GenerationFailed or Cancelled where there is nothing to hear."""
+        """The bytes to come. Raises InvalidRequest, GenerationFailed or Cancelled where there is nothing to hear."""
         self._pieces = follow(self._prediction, self._service.records, self._service.live, self._service.changes)
         first = await anext(self._pieces)
         if isinstance(first, Prediction):
             return await self._kept(first)
-        self.sample_rate = first.sample_rate
-        if self._format in ("pcm", "wav"):
+        self.sample_rate = self._rendering.heard_rate(first.sample_rate)
+        if self._rendering.untouched(first.sample_rate):
             return self._raw(first)
         return self._encoded(first)
 
     async def _raw(self, first: Piece) -> AsyncIterator[bytes]:
-        if self._format == "wav":
+        if self._rendering.output_format == "wav":
             yield wav_header(self.sample_rate, 1)
         yield first.pcm
         async for piece in self._rest():
@@ -55,12 +66,13 @@ class Listening:
         pump = asyncio.create_task(self._pump(waiting))
         try:
             async for encoded in iterate_in_threadpool(
-                encode_stream(_until_none(waiting), self.sample_rate, self._format)
+                self._rendering.render(_until_none(waiting), first.sample_rate)
             ):
                 yield encoded
             await pump  # raises what ended the audio early
         finally:
             pump.cancel()
+            pump.add_done_callback(_forget)
             waiting.put(None)
 
     async def _pump(self, waiting: "queue.SimpleQueue[Audio | None]") -> None:
@@ -86,10 +98,17 @@ class Listening:
             raise GenerationFailed("The audio has been deleted: it is kept for a limited time. Make it again.")
         with tempfile.TemporaryDirectory(prefix="parley-") as folder:
             path = await run_in_threadpool(self._service.files.copy_to, file, Path(folder) / "output")
-            rate = self.sample_rate = int(ended.metrics["sample_rate"])
+            rate = int(ended.metrics["sample_rate"])
             audio = await run_in_threadpool(_decoded, path, rate)
+        self.sample_rate = self._rendering.heard_rate(rate)
         pieces = (audio[:, at : at + DECODE_SAMPLES] for at in range(0, audio.shape[1], DECODE_SAMPLES))
-        return iterate_in_threadpool(encode_stream(pieces, rate, self._format))
+        return iterate_in_threadpool(self._rendering.render(pieces, rate))
+
+
+def _forget(pump: asyncio.Task[None]) -> None:
+    """What ended it, where nobody listens any more: asyncio logs what is never looked at."""
+    if not pump.cancelled():
+        pump.exception()
 
 
 def _decoded(path: Path, sample_rate: int) -> Audio:
@@ -98,6 +117,9 @@ def _decoded(path: Path, sample_rate: int) -> Audio:
 
 
 def _raise_unless_good(ended: Prediction) -> None:
+    if ended.problems:
+        (name, text), *others = ended.problems
+        raise InvalidRequest(name, text, tuple((n, t) for n, t in others))
     if ended.status is Status.FAILED:
         raise GenerationFailed(ended.error or "It failed.")
     if ended.status is not Status.SUCCEEDED:

@@ -6,6 +6,7 @@ import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("parley.http")
@@ -32,7 +33,7 @@ class Named:
             await self._app(scope, receive, send)
             return
         name, started, status = secrets.token_hex(8), time.perf_counter(), 500
-        scope.setdefault("state", {})["request_id"] = name
+        scope.setdefault("state", {}).update(request_id=name, started_at=time.time())
 
         async def named(message: Message) -> None:
             nonlocal status
@@ -49,6 +50,12 @@ class Named:
         finally:
             milliseconds = 1000 * (time.perf_counter() - started)
             log.info("%s %s %s %d %.1f ms", name, scope["method"], scope["path"], status, milliseconds)
+
+
+def started_at(request: Request) -> float:
+    """When it came in, seconds since 1970."""
+    at: float = request.state.started_at
+    return at
 
 
 class Bounded:

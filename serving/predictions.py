@@ -150,7 +150,7 @@ def model_of(version: str) -> ServedModel:
 def _page(service: Service, owner: str, cursor: str | None) -> dict[str, Any]:
     way, place = _place(service, owner, cursor)
     after, before = (place, None) if way == "after" else (None, place)
-    rows = service.records.page(owner, limit=PAGE + 1, after=after, before=before)
+    rows = service.records.page(owner, limit=PAGE + 1, door=DOOR, after=after, before=before)
     more = len(rows) > PAGE
     rows = rows[:PAGE] if way == "after" else rows[-PAGE:]
     older = rows and (more if way == "after" else True)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Request
@@ -13,7 +13,9 @@ from starlette.exceptions import HTTPException
 from models.errors import InvalidRequest, ParleyError
 from serving.auth import NotAllowed
 from serving.limits import TooOften
+from serving.middleware import started_at
 from serving.records import KeyConflict
+from serving.task_json import envelope
 
 log = logging.getLogger("parley")
 
@@ -63,16 +65,32 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
-    found = tuple((".".join(map(str, e["loc"][1:])) or "body", f"{e['msg']}.") for e in error.errors())
+    found = tuple((_field(e), _said(e)) for e in error.errors())
     return Problem(422, "\n".join(f"- {name}: {text}" for name, text in found), found)
+
+
+def _field(detail: Mapping[str, Any]) -> str:
+    """Of text that is no JSON the place is a number of characters."""
+    path = [] if detail["type"] == "json_invalid" else detail["loc"][1:]
+    return ".".join(map(str, path)) or "body"
+
+
+def _said(detail: Mapping[str, Any]) -> str:
+    """Completes the sentence that begins with the field."""
+    if detail["type"] == "missing":
+        return "is missing. Send a value."
+    if detail["type"] == "json_invalid":
+        return f"{detail['msg']}."
+    return f"is {repr(detail['input'])[:60]}. {detail['msg']}."
 
 
 def answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error)
     path = request.url.path
     if path.startswith("/ai/"):
-        return _answer(problem, task_error(problem))
+        return _answer(problem, task_error(problem, started_at(request)))
     if path.startswith("/v1/audio/"):
+        problem = replace(problem, status=400) if problem.status == 422 else problem  # OpenAI's for what is invalid
         return _answer(problem, speech_error(problem))
     return _answer(problem, problem_json(problem), "application/problem+json")
 
@@ -98,15 +116,13 @@ def speech_error(problem: Problem) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def task_error(problem: Problem) -> dict[str, Any]:
-    """As the task API answers."""
+def task_error(problem: Problem, started_at: float) -> dict[str, Any]:
+    """As the task API answers. started_at: when the request came in, seconds since 1970."""
     code = problem.title.lower().replace(" ", "_")
     errors = [{"code": code, "field": name, "message": text} for name, text in problem.fields]
-    return {
-        "data": None,
-        "errors": errors or [{"code": code, "field": None, "message": problem.detail}],
-        "error_description": problem.detail,
-    }
+    return envelope(
+        None, started_at, errors or [{"code": code, "field": None, "message": problem.detail}], problem.detail
+    )
 
 
 def _answer(problem: Problem, content: dict[str, Any], media_type: str = "application/json") -> JSONResponse:

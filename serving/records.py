@@ -60,6 +60,7 @@ class Prediction:
     logs: str = ""
     output: str | None = None  # id of a file
     error: str | None = None
+    problems: list[list[str]] = field(default_factory=list)  # [input, what is the matter with it], if that is the error
     metrics: dict[str, Any] = field(default_factory=dict)
     webhook: str | None = None
     webhook_events: list[str] = field(default_factory=list)
@@ -88,14 +89,20 @@ class Records:
             with self._engine.begin() as connection:
                 connection.execute(table.insert().values(asdict(prediction)))
         except sa.exc.IntegrityError:
-            found = self._of_key(prediction)
+            p = prediction
+            found = self.of_key(p.owner, p.door, p.key, p.key_hash) if p.key else None
             if found is None:
                 raise
-            if found.key_hash != prediction.key_hash:
-                raise KeyConflict(prediction.key) from None
             return found, False
         self._on_change(prediction.id)
         return prediction, True
+
+    def of_key(self, owner: str, door: str, key: str, key_hash: str | None) -> Prediction | None:
+        """The one that has this Idempotency-Key. Raises KeyConflict where it came with another body."""
+        found = self._select(table.c.owner == owner, table.c.door == door, table.c.key == key)
+        if found and found[0].key_hash != key_hash:
+            raise KeyConflict(key)
+        return found[0] if found else None
 
     def get(self, prediction_id: str, owner: str | None = None) -> Prediction | None:
         """owner: whose it must be, if given."""
@@ -120,7 +127,7 @@ class Records:
     def begin(self, prediction_id: str) -> Prediction | None:
         """A worker takes it on, for the first time or again; None if it is over."""
         started = sa.func.coalesce(table.c.started_at, time.time())
-        fresh = {"progress": 0.0, "audio_seconds": 0.0, "logs": "", "error": None}
+        fresh = {"progress": 0.0, "audio_seconds": 0.0, "logs": "", "error": None, "problems": []}
         changed = self._change(
             [table.c.id == prediction_id, table.c.status.in_(ACTIVE)],
             {"status": Status.PROCESSING, "started_at": started, "attempt": table.c.attempt + 1, **fresh},
@@ -197,13 +204,8 @@ class Records:
         """Forget input, output and logs of those that ended long ago → how many."""
         return self._change(
             [table.c.completed_at < completed_before, sa.not_(table.c.data_removed)],
-            {"input": {}, "output": None, "logs": "", "data_removed": True},
+            {"input": {}, "settled": {}, "output": None, "logs": "", "data_removed": True},
         )
-
-    def _of_key(self, prediction: Prediction) -> Prediction | None:
-        p = prediction
-        found = self._select(table.c.owner == p.owner, table.c.door == p.door, table.c.key == p.key) if p.key else []
-        return found[0] if found else None
 
     def _still(self, now: Prediction) -> list[sa.ColumnElement[bool]]:
         return [table.c.id == now.id, table.c.status == Status.PROCESSING, table.c.attempt == now.attempt]

@@ -49,6 +49,7 @@ class Asked:
     cancel_after: float | None = None  # seconds
     key: str | None = None  # Idempotency-Key
     extra: Mapping[str, Any] = field(default_factory=dict)  # settled beside the input
+    id: str = field(default_factory=new_id)  # of the prediction; a door may have a form of its own
 
     @property
     def hash(self) -> str:
@@ -66,12 +67,23 @@ class Studio:
         self._enqueue = enqueue
 
     def accept(self, asked: Asked) -> Prediction:
-        """Keep and queue it. Raises InvalidRequest, Overloaded and KeyConflict, with nothing kept."""
+        """Keep and queue it, or what came with its key before. Raises InvalidRequest, Overloaded and KeyConflict, with
+        nothing kept."""
+        prediction = self._kept_before(asked) or self._keep(asked)
+        if prediction.status is Status.STARTING:  # queueing twice is queueing once
+            self._enqueue(prediction.id)
+        return prediction
+
+    def _kept_before(self, asked: Asked) -> Prediction | None:
+        """Looked up first: to repeat a request is no second one, which the limits are for."""
+        return self._records.of_key(asked.owner, asked.door, asked.key, asked.hash) if asked.key else None
+
+    def _keep(self, asked: Asked) -> Prediction:
         self._refuse_more(asked.owner)
         given = {name: value for name, value in asked.input.items() if value is not None}
         check(asked.model, given)
         wanted = Prediction(
-            id=new_id(),
+            id=asked.id,
             owner=asked.owner,
             door=asked.door,
             model=asked.model.full_name,
@@ -85,10 +97,7 @@ class Studio:
             key=asked.key,
             key_hash=asked.hash if asked.key else None,
         )
-        prediction, is_new = self._records.create(wanted)
-        if is_new or prediction.status is Status.STARTING:  # queueing twice is queueing once
-            self._enqueue(prediction.id)
-        return prediction
+        return self._records.create(wanted)[0]
 
     def _refuse_more(self, owner: str) -> None:
         waiting = self._records.waiting(owner)

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models.errors import Cancelled, ParleyError
+from models.errors import Cancelled, InvalidRequest, ParleyError
 from models.inputs import DialogueInputs
 from serving.catalog import MODELS
 from serving.fetch import FetchLimits, fetch_url
@@ -96,7 +96,8 @@ class Worker:
         except ParleyError as error:
             if error.status >= 500:
                 log.exception("prediction %s failed", now.id)
-            records.finish(now, Status.FAILED, error=str(error))
+            problems = [list(p) for p in error.problems] if isinstance(error, InvalidRequest) else []
+            records.finish(now, Status.FAILED, error=str(error), problems=problems)
         except Exception:
             log.exception("prediction %s failed", now.id)
             records.finish(now, Status.FAILED, error=FAULT)
@@ -114,13 +115,14 @@ class Worker:
         given = {**now.input, **now.settled}
         for number, name in enumerate(name for name in model.file_inputs if given.get(name) is not None):
             given[name] = self._file(now, name, given[name], folder / f"input{number}")
-        return model.inputs.parse(**given)
+        return model.settled_inputs.parse(**given)
 
     def _file(self, now: Prediction, name: str, value: str, path: Path) -> Path:
         if not value.startswith(FILE_PREFIX):
             return fetch_url(value, name, path, self._limits).path
         file = self._rooms.files.get(value.removeprefix(FILE_PREFIX), now.owner)
-        assert file is not None, (now.id, name)  # kept at least as long as predictions may wait
+        if file is None:  # its owner may delete it while the prediction waits
+            raise InvalidRequest(name, "was deleted before this began. Send it again.")
         return self._rooms.files.copy_to(file, path)
 
     def _keep(self, now: Prediction, made: Made) -> None:

@@ -104,7 +104,7 @@ def drip(start: bytes, piece: bytes, state: StandInServer) -> Answer:
 
 @dataclass
 class StandInNetwork:
-    """What names resolve to, look-up by look-up (the last one stays; none is no such name), and what was connected to."""
+    """What names resolve to, look-up by look-up (the last one stays; [] is no such name), and what was connected."""
 
     names: dict[str, list[list[str]]] = field(default_factory=dict)
     looked_up: list[str] = field(default_factory=list)

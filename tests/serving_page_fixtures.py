@@ -6,9 +6,8 @@ audio come every PACE seconds, until there are `pieces` of them.
 
 import asyncio
 import io
-import math
+import re
 import socket
-import struct
 import threading
 import time
 import wave
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -31,6 +31,8 @@ PIECE = 0.2  # s of audio
 PACE = 0.1  # s between pieces
 FORMATS = ("wav", "mp3", "flac", "ogg", "opus")
 PER_PAGE = 3
+SCRIPT = "[S1] Hello there. (laughs) [S2] Hi! (in a whisper)"
+BROKEN = "ERR_CONTENT_LENGTH_MISMATCH"  # what Chromium says of a stream that breaks off
 FAILS = "audio_prompt_text: is missing: write down what the recording says."
 
 INPUT: dict[str, Any] = {
@@ -39,7 +41,14 @@ INPUT: dict[str, Any] = {
     "audio_prompt_text": {"type": "string", "nullable": True, "description": "Its words.", "x-order": 2},
     "max_audio_prompt_seconds": {"type": "integer", "minimum": 1, "maximum": 120, "default": 10, "x-order": 3},
     # No range or default of the real model, so that a page that knows those fails.
-    "cfg_scale": {"type": "number", "minimum": 1.5, "maximum": 7, "default": 4.2, "description": "Guide.", "x-order": 4},
+    "cfg_scale": {
+        "type": "number",
+        "minimum": 1.5,
+        "maximum": 7,
+        "default": 4.2,
+        "description": "Guide.",
+        "x-order": 4,
+    },
     "cfg_filter_top_k": {"type": "integer", "minimum": 11, "maximum": 99, "default": 33, "x-order": 5},
     "seed": {"type": "integer", "minimum": 0, "maximum": 4294967295, "nullable": True, "x-order": 6},
     "output_format": {"allOf": [{"$ref": "#/components/schemas/output_format"}], "default": "wav", "x-order": 7},
@@ -99,9 +108,9 @@ class Take:
 def tone(piece: int) -> bytes:
     """One piece of a tone of 220 Hz that swells and fades, 16-bit little-endian."""
     count = int(PIECE * SAMPLE_RATE)
-    loud = [0.1 + 0.5 * abs(math.sin(math.pi * (piece * count + n) / SAMPLE_RATE)) for n in range(count)]
-    levels = [level * math.sin(2 * math.pi * 220 * n / SAMPLE_RATE) for n, level in enumerate(loud)]
-    return struct.pack(f"<{count}h", *(int(32767 * level) for level in levels))
+    seconds = np.arange(piece * count, (piece + 1) * count) / SAMPLE_RATE
+    loudness = 0.1 + 0.5 * np.abs(np.sin(np.pi * seconds))
+    return (32767 * loudness * np.sin(2 * np.pi * 220 * seconds)).astype("<i2").tobytes()
 
 
 def wav(pcm: bytes) -> bytes:
@@ -119,8 +128,9 @@ class FakeServing:
 
     def __init__(self) -> None:
         self.token: str | None = None
-        self.pieces = 8  # of the next predictions
+        self.pieces = 3  # of the next predictions
         self.busy = 0  # so many creations are answered with 429
+        self.breaks = 0  # so many streams of audio break off in the middle
         self.takes: list[Take] = []
         self.files: list[bytes] = []
         self.url = ""
@@ -222,7 +232,12 @@ def fake_app(state: FakeServing) -> FastAPI:
             return Response(wav(b"".join(map(tone, range(take.made)))), media_type="audio/wav")
         if take.status == "failed":
             return problem(404, "There is no audio.")
-        return StreamingResponse(spoken(take), media_type="audio/pcm", headers={"X-Sample-Rate": str(SAMPLE_RATE)})
+        headers = {"X-Sample-Rate": str(SAMPLE_RATE)}
+        if not state.breaks:
+            return StreamingResponse(spoken(take), headers=headers)
+        state.breaks -= 1
+        promised = {"Content-Length": "1000000"} if state.breaks else {}  # a promise that is broken, and a tidy end
+        return StreamingResponse(broken(spoken(take)), headers=headers | promised)
 
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
@@ -232,15 +247,21 @@ async def spoken(take: Take) -> AsyncIterator[bytes]:
     """The audio as it is made, cut in the middle of a sample, as a network may."""
     sent = 0
     while True:
-        over = take.over
-        for piece in range(sent, take.made):
+        over, made = take.over, take.made  # in this order: what is over is made
+        for piece in range(sent, made):
             pcm = tone(piece)
             yield pcm[:1001]
             yield pcm[1001:]
-        sent = take.made
+        sent = made
         if over:
             return
         await asyncio.sleep(PACE / 4)
+
+
+async def broken(pcm: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Its first pieces only."""
+    for _ in range(7):
+        yield await anext(pcm)
 
 
 @contextmanager
@@ -248,8 +269,7 @@ def running(state: FakeServing) -> Iterator[str]:
     """Serve it on a free port of this machine → its address."""
     listening = socket.create_server(("127.0.0.1", 0))
     state.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    config = uvicorn.Config(fake_app(state), log_level="error", ws="none", lifespan="off", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(fake_app(state), log_level="critical", ws="none", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -259,3 +279,21 @@ def running(state: FakeServing) -> Iterator[str]:
         thread.join(timeout=10)
         listening.close()
         assert not thread.is_alive(), "the fake server did not stop"
+
+
+def generate(page: Any, text: str = SCRIPT) -> None:
+    page.fill("#text", text)
+    page.get_by_role("button", name="Generate").click()
+
+
+def result(page: Any, **data: str) -> Any:
+    """The result, in that state."""
+    return page.locator("#result" + "".join(f"[data-{name}={value}]" for name, value in data.items()))
+
+
+def luminance(page: Any, selector: str, what: str) -> float:
+    """Relative luminance of a computed colour, 0-1: WCAG 2.2's definition."""
+    colour = page.locator(selector).first.evaluate(f"node => getComputedStyle(node).{what}")
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -109,8 +109,9 @@ function listen() {
   history.addEventListener("open", ({ detail }) => present(new Prediction(api, detail), true));
   history.addEventListener("reuse", ({ detail }) => reuse(detail));
   document.addEventListener("keydown", (event) => {
+    if (event.isComposing) return; // Enter and Escape belong to the input method
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
-    else if (event.key === "Escape") cancel();
+    else if (event.key === "Escape" && running()) cancel();
     else return;
     event.preventDefault();
   });
@@ -152,10 +153,13 @@ async function present(prediction, aloud) {
   current = prediction;
   result.show(prediction);
   if (aloud) result.player.play();
-  prediction.addEventListener("change", actions);
-  actions();
+  const moved = () => {
+    actions();
+    history.update(prediction.record);
+  };
+  prediction.addEventListener("change", moved);
+  moved();
   byId("result").scrollIntoView({ block: "nearest" });
-  history.refresh();
   const made = prediction.ended;
   try {
     if (!(await prediction.follow())) return; // left for another

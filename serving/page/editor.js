@@ -64,6 +64,7 @@ export class Editor {
     this.#layer.replaceChildren(...coloured(this.value), "\n"); // the last line, too, when it is empty
     const turns = turnsOf(this.value);
     this.#count.textContent = `${turns} turn${turns === 1 ? "" : "s"}, ${this.value.length} characters`;
+    this.#count.hidden = this.value === "";
     this.#example.hidden = this.value !== "";
   }
 
@@ -85,5 +86,5 @@ export class Editor {
 }
 
 function cueButton(cue) {
-  return element("button", { type: "button", className: "cue-button", "data-cue": cue, "aria-label": `Insert (${cue})` }, cue);
+  return element("button", { type: "button", className: "cue-button", "data-cue": cue }, cue);
 }

@@ -30,8 +30,14 @@ export class History extends EventTarget {
   async refresh() {
     clearTimeout(this.#timer);
     await this.#load(null);
-    const going = [...this.#records.values()].some(({ status }) => status === "starting" || status === "processing");
-    if (going) this.#timer = setTimeout(() => this.refresh(), LOOK_AGAIN);
+    if ([...this.#records.values()].some(isGoing)) this.#timer = setTimeout(() => this.refresh(), LOOK_AGAIN);
+  }
+
+  /** A newer state of one of them. */
+  update(record) {
+    if (this.#records.get(record.id)?.status === record.status) return;
+    this.#records.set(record.id, record);
+    this.#show();
   }
 
   async #load(cursor) {
@@ -73,18 +79,23 @@ export class History extends EventTarget {
   }
 }
 
+function isGoing({ status }) {
+  return status === "starting" || status === "processing";
+}
+
 function take(record) {
   const { id, status, created_at: created, metrics, input } = record;
   const text = input?.text?.slice(0, SHOWN) ?? "";
-  const length = metrics?.audio_seconds ? seconds(metrics.audio_seconds) : "";
+  const length = metrics?.audio_seconds && !isGoing(record) ? seconds(metrics.audio_seconds) : "";
   const facts = [moment(created), length, WORDS[status], text ? "" : "its inputs are no longer kept"].filter(Boolean);
+  const verb = status === "failed" || status === "aborted" ? "Show" : "Listen";
   const does = (name, label, words, properties = {}) =>
     element("button", { type: "button", "data-id": id, "data-does": name, "aria-label": `${label}: ${text.slice(0, 60)}`, ...properties }, words);
   return element(
     "li",
     { className: "take", "data-status": status },
-    does("open", "Listen", "Listen", { className: "small", hidden: !text }),
+    does("open", verb, verb, { className: "small", hidden: !text }),
     element("div", {}, element("p", { className: "take-text" }, ...coloured(text)), element("p", { className: "help" }, facts.join(" · "))),
-    does("reuse", "Use its inputs", "Use inputs", { className: "quiet", hidden: !text }),
+    does("reuse", "Use inputs", "Use inputs", { className: "quiet", hidden: !text }),
   );
 }

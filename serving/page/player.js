@@ -29,7 +29,7 @@ export class Player extends EventTarget {
       // Of the sound's own rate, so that its pieces meet without a resampler's seam.
       this.#context = new AudioContext({ sampleRate: rate });
     }
-    if (this.#context.state === "suspended") this.#context.resume().catch(() => this.pause());
+    this.#context.resume().catch(() => this.pause());
   }
 
   load(sound) {
@@ -61,8 +61,7 @@ export class Player extends EventTarget {
   pause() {
     if (!this.playing) return;
     this.#next = Math.round(this.position * this.#sound.sampleRate);
-    this.#stop();
-    this.#tell();
+    this.#rest();
   }
 
   seek(seconds) {
@@ -72,6 +71,13 @@ export class Player extends EventTarget {
     this.#next = Math.round(Math.min(Math.max(0, seconds), this.#sound.seconds) * this.#sound.sampleRate);
     if (playing) this.play();
     else this.#tell();
+  }
+
+  /** Silence for a while: the context rests too. */
+  #rest() {
+    this.#stop();
+    this.#context.suspend();
+    this.#tell();
   }
 
   #stop() {
@@ -85,7 +91,7 @@ export class Player extends EventTarget {
 
   /** Schedule what is here, up to the horizon. */
   #fill() {
-    this.unlock(this.#sound.sampleRate || USUAL_RATE);
+    if (this.#sound.sampleRate && this.#sound.sampleRate !== this.#context.sampleRate) this.unlock(this.#sound.sampleRate);
     if (this.#run && this.#scheduledUntil() <= this.#context.currentTime) this.#ranDry();
     if (!this.#run && !this.#begin()) return;
     while (this.#next < this.#sound.length && this.#scheduledUntil() - this.#context.currentTime < HORIZON) this.#schedule();
@@ -100,8 +106,7 @@ export class Player extends EventTarget {
   #begin() {
     const left = this.#sound.length - this.#next;
     if (this.#sound.whole && left <= 0) {
-      this.#stop();
-      this.#tell();
+      this.#rest();
       return false;
     }
     const enough = this.#sound.whole || (left > 0 && left >= this.#cushion * this.#sound.sampleRate);

@@ -87,7 +87,9 @@ export class Prediction extends EventTarget {
         this.sound.append(samples);
         this.#tell("audio");
       }
-      return this.sound.length > 0 || this.ended;
+      // The audio ends when the prediction does: an end before that is a connection that somebody on the way closed.
+      if (!this.ended) this.#update(await this.#api.prediction(this.id, signal));
+      return this.ended;
     } catch (error) {
       if (signal.aborted) throw error;
       // A prediction that ended without audio has none to give; any other answer, or a broken stream, is tried again.

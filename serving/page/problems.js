@@ -48,6 +48,7 @@ export class Problems {
   #place(field, description) {
     const place = document.querySelector(`[data-field="${CSS.escape(field)}"]`);
     if (!place) return false;
+    place.closest("details")?.setAttribute("open", "");
     // The server's sentence goes on where the field's name ends: "is 9; it must lie between 1 and 5."
     const goesOn = /^\p{Ll}/u.test(description);
     mark(place, goesOn ? `${this.#labels.get(field) ?? field} ${description}` : description);

@@ -62,6 +62,9 @@ export class Voice extends EventTarget {
       this.#showChosen();
       this.#say(error.message);
       return false;
+    } finally {
+      // The button that had the focus is gone; whoever went on meanwhile is left alone.
+      if (document.activeElement === document.body) byId(this.chosen ? "voice-remove" : "voice-choose").focus();
     }
   }
 
