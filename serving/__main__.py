@@ -8,26 +8,20 @@ python -m serving token NAME      draw a token for a caller; prints it once, pri
 import argparse
 import logging
 import os
-import signal
-import socket
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
-
-import uvicorn
 
 from models.audio.ffmpeg_process import require_ffmpeg
 from models.audio.silence import warm_up
 from models.engine import Engine
 from models.errors import ParleyError
 from models.registry import load_dialogue
-from serving.app import create_app
-from serving.auth import Keys, check_name, hash_token, new_token
+from serving.auth import check_name, hash_token, new_token
 from serving.catalog import DIA
 from serving.making import EngineMaker, Makers
-from serving.service import Service
+from serving.processes import leave, serve, work
 from serving.settings import Settings
 
 log = logging.getLogger("parley")
@@ -37,12 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("dbos").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes whole URLs, signatures and all
     try:
         if command == "token":
             return _token(options["name"])
         settings = Settings.from_environ(os.environ, **options)
-        return _work(settings) if command == "worker" else _serve(settings)
+        return (work if command == "worker" else serve)(settings, load_makers)
     except ParleyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -55,31 +50,6 @@ def load_makers() -> Makers:
     pipeline, note = load_dialogue(os.environ, progress=log.info)
     log.info(note)
     return {DIA.full_name: EngineMaker(Engine(pipeline))}
-
-
-def _serve(settings: Settings) -> int:
-    keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth)
-    with socket.create_server((settings.host, settings.port)) as listening:
-        base_url = f"http://{settings.host}:{listening.getsockname()[1]}"
-        with Service(settings, base_url) as service:
-            if settings.workers:
-                service.start_work(load_makers)
-            log.info("Parley listens on %s", base_url)
-            config = uvicorn.Config(create_app(service, keys), log_config=None, access_log=False, server_header=False)
-            uvicorn.Server(config).run(sockets=[listening])
-    return 0
-
-
-def _work(settings: Settings) -> int:
-    over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
-    with Service(settings, settings.public_url or f"http://{settings.host}:{settings.port}") as service:
-        working = service.start_work(load_makers)
-        while not over.wait(0.5):
-            if working.error is not None:
-                return 1
-    return 0
 
 
 def _token(name: str) -> int:
@@ -112,4 +82,4 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from models.errors import ParleyError
-from serving import files_door, listening_door, models_door, predictions, tasks
+from serving import files_door, listening_door, models_door, predictions, speech, tasks, voices_door
 from serving.auth import Keys, NotAllowed
 from serving.door import Gate
 from serving.limits import Pace, TooOften
@@ -22,7 +22,15 @@ from serving.records import KeyConflict
 from serving.service import Service
 
 PAGE = Path(__file__).parent / "page"
-DOORS = (predictions.router, listening_door.router, files_door.router, models_door.router, tasks.router)
+DOORS = (
+    predictions.router,
+    listening_door.router,
+    files_door.router,
+    models_door.router,
+    tasks.router,
+    speech.router,
+    voices_door.router,
+)
 THREADS = 200  # a listener of encoded audio takes one
 BODY_OVERHEAD = 1 << 20  # bytes around an uploaded file
 DATA_URI_SHARE = 4 / 3  # base64 is longer than what it stands for

@@ -4,6 +4,7 @@ Changes made in this process are heard at once, those of other processes when th
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -26,8 +27,9 @@ class Changes:
 
     def tell(self, name: str) -> None:
         """Wake all who wait for this name."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, name)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits in it any more
+                self._loop.call_soon_threadsafe(self._wake, name)
 
     async def until(
         self, name: str, ask: Callable[[], Awaitable[T]], enough: Callable[[T], bool], seconds: float | None

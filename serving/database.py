@@ -12,6 +12,12 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)  # not there, or locked: later it may do
+# Seconds (the last: milliseconds) after which a server that has vanished without a word is taken for gone.
+_KEEPALIVE = {
+    "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000,
+}  # fmt: skip
+
 predictions = sa.Table(
     "parley_predictions",
     metadata,
@@ -44,6 +50,7 @@ predictions = sa.Table(
     sa.UniqueConstraint("owner", "door", "key"),
     sa.Index("parley_predictions_of_owner", "owner", "created_at", "id"),
     sa.Index("parley_predictions_by_status", "status", "created_at"),
+    sa.Index("parley_predictions_by_end", "completed_at"),
 )
 
 files = sa.Table(
@@ -97,12 +104,14 @@ secrets = sa.Table(
 
 def open_database(url: str) -> sa.Engine:
     """The engine of a sqlite:/// or postgresql:// URL, with all tables there. May be called by many processes."""
-    engine = sa.create_engine(sqlalchemy_url(url), pool_size=20, max_overflow=20, pool_pre_ping=not is_sqlite(url))
+    options = {} if is_sqlite(url) else {"pool_pre_ping": True, "connect_args": _KEEPALIVE}
+    engine = sa.create_engine(sqlalchemy_url(url), pool_size=20, max_overflow=20, **options)
     if is_sqlite(url):
         sa.event.listen(engine, "connect", _keep_safe)
+    # Of two processes that start together the second waits for the first one's tables.
+    alone = "BEGIN IMMEDIATE" if is_sqlite(url) else "SELECT pg_advisory_xact_lock(727274)"
     with engine.begin() as connection:
-        if not is_sqlite(url):  # two processes that start together: the second waits for the first one's tables
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(727274)"))
+        connection.exec_driver_sql(alone)
         metadata.create_all(connection)
     return engine
 
@@ -129,5 +138,5 @@ def sqlite_url(path: Path) -> str:
 
 def _keep_safe(connection: Any, _: Any) -> None:
     """What is committed is on the disk, and readers do not wait for the writer."""
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")

@@ -1,13 +1,13 @@
 """Files people sent and files made for them: a row each, and the bytes in the store. Knows no HTTP.
 
-Bytes first, then the row: a row whose bytes are missing cannot be. Bytes without a row may be left by a crash between
-the two, and are swept.
+A file that can be seen has its bytes. Its row is there before them and after them too, as one that nobody but the sweep
+can see, so that a crash at any moment leaves no bytes which nothing knows of, in a folder or in a bucket.
 """
 
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from serving.ids import new_id
 from serving.store import CHUNK_BYTES, Store
 
 UPLOAD, OUTPUT, VOICE = "upload", "output", "voice"
+UNSEEN = "unseen"  # kind of a row whose bytes are on their way, in or out
+ARRIVAL_SECONDS = 3600.0  # an unseen row is older than this only if its process died
 
 
 @dataclass(frozen=True)
@@ -53,25 +55,29 @@ class Files:
         self._store = store
 
     def put_bytes(self, source: Path, **described: Any) -> File:
-        """Into the store; the row is still to be added. described: fields of File but for size and sha256."""
+        """Into the store, unseen until it is added. described: fields of File but for size and sha256."""
         file = File(size=source.stat().st_size, sha256=_sha256(source), **described)
+        unseen = replace(file, kind=UNSEEN, expires_at=time.time() + ARRIVAL_SECONDS)
+        with self._engine.begin() as connection:
+            connection.execute(table.insert().values(asdict(unseen)))
         self._store.put(file.key, source)
         return file
 
     def add(self, file: File, connection: sa.Connection | None = None) -> File:
-        """Its row, in this transaction if one is given."""
-        statement = table.insert().values(asdict(file))
+        """What `put_bytes` gave, seen from now on; in this transaction if one is given."""
+        statement = table.update().where(table.c.id == file.id, table.c.kind == UNSEEN).values(asdict(file))
         if connection is not None:
-            connection.execute(statement)
+            changed = connection.execute(statement).rowcount
         else:
             with self._engine.begin() as own:
-                own.execute(statement)
+                changed = own.execute(statement).rowcount
+        assert changed == 1, file.id  # it took longer than ARRIVAL_SECONDS, and its bytes were swept
         return file
 
     def get(self, file_id: str, owner: str | None = None) -> File | None:
         """None also for one that has expired."""
         mine = [table.c.owner == owner] if owner is not None else []
-        found = self._select(table.c.id == file_id, *mine)
+        found = self._select(table.c.id == file_id, table.c.kind != UNSEEN, *mine)
         return found[0] if found and not found[0].expired else None
 
     def page(self, owner: str, kind: str, *, limit: int, after: File | None = None) -> list[File]:
@@ -100,10 +106,13 @@ class Files:
         return path
 
     def delete(self, file: File) -> None:
-        """The row first: nobody finds it while its bytes go."""
+        """Out of sight first, then the bytes, then the row; one that was not done with is swept."""
+        this = table.c.id == file.id
         with self._engine.begin() as connection:
-            connection.execute(table.delete().where(table.c.id == file.id))
+            connection.execute(table.update().where(this).values(kind=UNSEEN, expires_at=time.time()))
         self._store.delete(file.key)
+        with self._engine.begin() as connection:
+            connection.execute(table.delete().where(this))
 
     def delete_expired(self, now: float) -> int:
         gone = self._select(table.c.expires_at <= now)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -16,13 +17,16 @@ from serving.lease import Lease
 from serving.live import LiveAudio
 from serving.queue import Queue
 from serving.records import Records
+from serving.store import Store
 
 log = logging.getLogger("parley.janitor")
 
 TICK_SECONDS = 0.1
 DEADLINE_SECONDS, RESCUE_SECONDS, SWEEP_SECONDS = 0.5, 3.0, 60.0
 LOST_SECONDS = 10.0  # between keeping a prediction and queueing it a process may take this long
-LIVE_SECONDS = 600.0  # how long audio on its way is kept for listeners
+LIVE_SECONDS = 600.0  # how long the audio of what has ended is kept for those who listen slowly
+HALF_WRITTEN_SECONDS = 3600.0  # a file that is older and still on its way has lost its process
+QUEUE_SECONDS = 86_400.0  # how long the queue remembers what has ended
 
 
 class Janitor:
@@ -60,7 +64,7 @@ class Janitor:
 
 
 class Rescue:
-    """Queues again what was lost: predictions that were kept and never queued, and those of workers that died."""
+    """Queues again what was lost: predictions of which nothing waits or runs, and the work of processes that died."""
 
     def __init__(
         self, records: Records, queue: Queue, own: str, lease_of: Callable[[str], AbstractContextManager[Lease]]
@@ -70,16 +74,17 @@ class Rescue:
         self._own, self._lease_of = own, lease_of
 
     def __call__(self) -> None:
-        executors = self._queue.unfinished()
-        self._queue_lost(executors)
-        for executor in set(executors.values()) - {"", self._own}:
+        self._queue_lost()
+        for executor in self._queue.executors() - {self._own}:
             self._rescue_from(executor)
 
-    def _queue_lost(self, known: dict[str, str]) -> None:
+    def _queue_lost(self) -> None:
         before = time.time() - LOST_SECONDS
+        known = self._queue.unfinished()  # first: what is active afterwards was unfinished now
         for prediction in self._records.active():
             if prediction.id not in known and prediction.created_at < before:
-                self._queue.predict(prediction.id)
+                log.warning("prediction %s was not in the queue", prediction.id)
+                self._queue.predict_anew(prediction.id)
 
     def _rescue_from(self, executor: str) -> None:
         """Under its own lease, so that one process does it, and only while the executor is dead."""
@@ -90,9 +95,27 @@ class Rescue:
                     self._queue.hand_back(workflow_id, queue_name)
 
 
-def sweep(records: Records, files: Files, live: LiveAudio, keep_seconds: float) -> None:
-    """Delete what has been kept long enough."""
-    now = time.time()
-    files.delete_expired(now)
-    records.remove_data(now - keep_seconds)
-    live.forget(now - LIVE_SECONDS)
+def announce_unbegun(records: Records, announce: Callable[[str], None]) -> None:
+    """Tell now of what was cancelled in the queue; when its turn comes it is told of again, which changes nothing."""
+    for prediction_id in records.ended_unbegun(time.time() - LOST_SECONDS):
+        announce(prediction_id)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Deletes what has been kept long enough."""
+
+    records: Records
+    files: Files
+    store: Store
+    live: LiveAudio
+    queue: Queue
+    keep_seconds: float
+
+    def __call__(self) -> None:
+        now = time.time()
+        self.files.delete_expired(now)
+        self.store.sweep(now - HALF_WRITTEN_SECONDS)
+        self.records.remove_data(now - self.keep_seconds)
+        self.live.forget(now - LIVE_SECONDS)
+        self.queue.forget_ended(now - QUEUE_SECONDS)

@@ -65,9 +65,7 @@ class Listening:
         waiting.put(_samples(first.pcm))
         pump = asyncio.create_task(self._pump(waiting))
         try:
-            async for encoded in iterate_in_threadpool(
-                self._rendering.render(_until_none(waiting), first.sample_rate)
-            ):
+            async for encoded in iterate_in_threadpool(self._rendering.render(_until_none(waiting), first.sample_rate)):
                 yield encoded
             await pump  # raises what ended the audio early
         finally:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 
+from models.errors import GenerationFailed
 from serving.changes import Changes
 from serving.database import live_audio as table
-from serving.records import Prediction, Records
+from serving.database import predictions
+from serving.records import Prediction, Records, Status
 
 BYTES_PER_SAMPLE = 2
 
@@ -44,16 +46,25 @@ class LiveAudio:
             rows = connection.execute(sa.select(table).where(*wanted).order_by(table.c.start)).all()
         return [_behind(Piece(row.start, row.sample_rate, row.pcm), heard) for row in rows]
 
-    def forget(self, before: float) -> None:
-        """Drop what was made before that time."""
+    def is_kept(self, of: Prediction) -> bool:
+        """Whether any of it is still here."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.exists().where(table.c.prediction == of.id))).scalar_one()
+
+    def forget(self, ended_before: float) -> None:
+        """Drop all of predictions that ended before that time: never the beginning of one alone."""
+        ended = sa.select(predictions.c.id).where(predictions.c.completed_at < ended_before)
         with self._engine.begin() as connection:
-            connection.execute(table.delete().where(table.c.created_at < before))
+            connection.execute(table.delete().where(table.c.prediction.in_(ended)))
 
 
 async def follow(
     prediction: Prediction, records: Records, live: LiveAudio, changes: Changes
 ) -> AsyncIterator[Piece | Prediction]:
-    """Pieces as they are made, and at last the prediction as it ended."""
+    """Pieces as they are made, and at last the prediction as it ended.
+
+    Raises GenerationFailed where what is left to hear was forgotten before a slow listener came to it.
+    """
     heard = 0
 
     async def ask() -> tuple[Prediction, list[Piece]]:
@@ -70,6 +81,8 @@ async def follow(
             heard = piece.start + len(piece.pcm) // BYTES_PER_SAMPLE
             yield piece
         if now.status.final and not pieces:
+            if heard and now.status is Status.SUCCEEDED and not await run_in_threadpool(live.is_kept, now):
+                raise GenerationFailed(f"Prediction {now.id} was heard too slowly. Download its output instead.")
             yield now
             return
 

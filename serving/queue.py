@@ -2,18 +2,25 @@
 
 A prediction is one workflow whose id is the prediction's: work → announce. The first step begins anew after a crash,
 and what it changes is guarded by the record's state, so it may begin as often as it likes. A webhook is a workflow of
-its own with an id made of what it tells, so no crash makes it twice; it is sent again until it is taken, with the same
-message id (at least once, never silently lost).
+its own with an id made of what it tells, so no crash makes it twice. One that is not taken is queued again for later
+with the same message id (at least once, never silently lost), so that a dead receiver keeps nobody's place.
 """
 
+import logging
 import math
+import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from dbos import DBOS, DBOSClient
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, error
 
+from serving.database import AWAY
 from serving.webhooks import DeliveryFailed
+
+log = logging.getLogger("parley.queue")
 
 APPLICATION = "parley"
 APPLICATION_VERSION = "1"  # of the workflows: what an older release left unfinished is finished by this one
@@ -21,8 +28,19 @@ PREDICTIONS, WEBHOOKS = "predictions", "webhooks"  # queues
 PREDICT, SEND = "predict", "send"  # workflows
 WEBHOOKS_AT_ONCE = 16
 POLL_SECONDS = 0.1
-DELIVERY_ATTEMPTS, DELIVERY_SECONDS, DELIVERY_BACKOFF = 8, 2.0, 2.5  # about half an hour in all
+DELIVERY_ATTEMPTS, DELIVERY_SECONDS, DELIVERY_BACKOFF = 9, 2.0, 2.5  # about half an hour in all
+LEAVE_SECONDS = 5  # what was given up may take this long to notice
+UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+FORGOTTEN_AT_ONCE = 1000  # rows
 _ANY_NUMBER = 1000  # of recoveries: the record itself counts attempts
+_UNTIL_BACK: dict[str, Any] = {  # of a step: a database that is away is waited for, for hours
+    "retries_allowed": True,
+    "interval_seconds": 2.0,
+    "backoff_rate": 1.0,
+    "max_attempts": 5000,
+    "should_retry": lambda failed: isinstance(failed, AWAY),
+}
 
 
 @dataclass(frozen=True)
@@ -31,32 +49,59 @@ class Message:
 
     prediction_id: str
     event: str
-    number: int  # of its event: 0 for start and completed
+    part: str = "0"  # which of its event, where there is more than one
 
     @property
     def id(self) -> str:
-        return f"{self.prediction_id}-{self.event}-{self.number}"
+        return f"{self.prediction_id}-{self.event}-{self.part}"
+
+
+_ABOUT = re.compile(r"(.+)-(?:start|output|logs|completed)-[0-9].*")  # a message's id, and the prediction it tells of
 
 
 class Queue:
-    """The side that hands in. One per process, worker or not."""
+    """The side that hands in, and looks after what is queued. One per process, worker or not."""
 
     def __init__(self, database_url: str) -> None:
-        self.client = DBOSClient(system_database_url=database_url, application_name=APPLICATION)
+        """Makes the queue's tables where there are none. Where the database is away, methods raise at once."""
+        self.database_url = database_url
+        DBOS.migrate(database_url)
+        self.client = DBOSClient(
+            system_database_url=database_url,
+            application_name=APPLICATION,
+            serializer=DBOSPortableJSONSerializer(),
+            retry_connection_errors=False,
+        )
+
+    def open(self, predictions_at_once: int) -> None:
+        """What each worker may run at once, of all workers what the last one said."""
+        for name, at_once in ((PREDICTIONS, predictions_at_once), (WEBHOOKS, WEBHOOKS_AT_ONCE)):
+            self.client.register_queue(name, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS)
 
     def predict(self, prediction_id: str) -> None:
         """Queue it, once, however often it is called."""
         self._enqueue(PREDICTIONS, PREDICT, prediction_id, prediction_id)
 
-    def send(self, message: Message, body: str) -> None:
-        self._enqueue(WEBHOOKS, SEND, message.id, message.prediction_id, message.id, body)
+    def predict_anew(self, prediction_id: str) -> None:
+        """Queue one that is not over though nothing of it waits or runs: it was never queued, or broke off."""
+        self.predict(prediction_id)
+        try:
+            self.client.rewind_workflow(prediction_id, queue_name=PREDICTIONS)
+        except error.DBOSException as active:  # never queued until now, or another process was quicker
+            log.debug("%s", active)
 
-    def unfinished(self) -> dict[str, str]:
-        """Workflows of predictions that wait or run → the executors that have them."""
-        found = self.client.list_workflows(
-            status=["ENQUEUED", "PENDING"], name=PREDICT, load_input=False, load_output=False
-        )
-        return {w.workflow_id: w.executor_id if w.status == "PENDING" and w.executor_id else "" for w in found}
+    def send(self, message: Message, body: str) -> None:
+        self._enqueue(WEBHOOKS, SEND, message.id, message.prediction_id, message.id, body, 1)
+
+    def unfinished(self) -> set[str]:
+        """Predictions whose workflows wait or run."""
+        found = self.client.list_workflows(status=UNFINISHED, name=PREDICT, load_input=False, load_output=False)
+        return {w.workflow_id for w in found}
+
+    def executors(self) -> set[str]:
+        """Those that have begun something, be it a prediction or a webhook, and not ended it."""
+        found = self.client.list_workflows(status="PENDING", load_input=False, load_output=False)
+        return {w.executor_id for w in found if w.executor_id}
 
     def running_on(self, executor: str) -> list[tuple[str, str]]:
         """(workflow, its queue) of those that this executor has begun."""
@@ -67,23 +112,40 @@ class Queue:
         """Let another executor begin it anew: whoever had it is gone."""
         self.client.resume_workflow(workflow_id, queue_name=queue_name)
 
-    def forget(self, workflow_ids: list[str]) -> None:
-        if workflow_ids:
-            self.client.delete_workflows(workflow_ids)
+    def forget_ended(self, before: float) -> int:
+        """Drop the rows of what ended before that time (seconds since 1970), the oldest first → how many.
+
+        A message's id must be known for as long as its prediction may be announced again.
+        """
+        found = self.client.list_workflows(
+            status=ENDED, completed_before=datetime.fromtimestamp(before, UTC).isoformat(), limit=FORGOTTEN_AT_ONCE,
+            load_input=False, load_output=False,
+        )  # fmt: skip
+        unfinished = self.unfinished() if found else set()
+        gone = [w.workflow_id for w in found if _prediction_of(w.workflow_id) not in unfinished]
+        if gone:
+            self.client.delete_workflows(gone)
+        return len(gone)
 
     def _enqueue(self, queue: str, workflow: str, workflow_id: str, *arguments: Any) -> None:
-        self.client.enqueue(
-            {
-                "queue_name": queue,
-                "workflow_name": workflow,
-                "workflow_id": workflow_id,
-                "app_version": APPLICATION_VERSION,
-            },
-            *arguments,
-        )
+        self.client.enqueue(_options(queue, workflow, workflow_id), *arguments)
 
     def close(self) -> None:
         self.client.destroy()
+
+
+def _options(queue: str, workflow: str, workflow_id: str) -> EnqueueOptions:
+    return {
+        "queue_name": queue,
+        "workflow_name": workflow,
+        "workflow_id": workflow_id,
+        "app_version": APPLICATION_VERSION,
+    }
+
+
+def _prediction_of(workflow_id: str) -> str:
+    about = _ABOUT.fullmatch(workflow_id)
+    return about[1] if about else workflow_id
 
 
 @dataclass(frozen=True)
@@ -98,24 +160,17 @@ class Work:
 def _register(work: Work) -> None:
     """The workflows, by the names under which they are queued."""
 
-    @DBOS.step(name="generate")
+    @DBOS.step(name="generate", **_UNTIL_BACK)
     def generate(prediction_id: str) -> None:
         work.predict(prediction_id)
 
-    @DBOS.step(name="announce")
+    @DBOS.step(name="announce", **_UNTIL_BACK)
     def announce(prediction_id: str) -> None:
         work.announce(prediction_id)
 
-    @DBOS.step(
-        name="post",
-        retries_allowed=True,
-        interval_seconds=DELIVERY_SECONDS,
-        backoff_rate=DELIVERY_BACKOFF,
-        max_attempts=DELIVERY_ATTEMPTS,
-        should_retry=lambda error: not isinstance(error, DeliveryFailed) or error.retry,
-    )
-    def post(prediction_id: str, message_id: str, body: str) -> None:
-        work.post(prediction_id, message_id, body)
+    @DBOS.step(name="post")
+    def post(prediction_id: str, message_id: str, body: str) -> bool:
+        return _is_done(work, prediction_id, message_id, body)
 
     @DBOS.workflow(name=PREDICT, max_recovery_attempts=_ANY_NUMBER)
     def predict(prediction_id: str) -> None:
@@ -123,34 +178,53 @@ def _register(work: Work) -> None:
         announce(prediction_id)
 
     @DBOS.workflow(name=SEND, max_recovery_attempts=_ANY_NUMBER)
-    def send(prediction_id: str, message_id: str, body: str) -> None:
-        post(prediction_id, message_id, body)
+    def send(prediction_id: str, message_id: str, body: str, attempt: int) -> None:
+        if not post(prediction_id, message_id, body) and attempt < DELIVERY_ATTEMPTS:
+            again = _options(WEBHOOKS, SEND, f"{message_id}-again-{attempt + 1}")
+            again["delay_seconds"] = DELIVERY_SECONDS * DELIVERY_BACKOFF ** (attempt - 1)
+            DBOS.enqueue_workflow_with_options(again, prediction_id, message_id, body, attempt + 1)
 
 
-def stop(grace_seconds: float) -> None:
-    """Begin nothing more; what runs may take this long, then it is left to be begun anew."""
-    DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=math.ceil(grace_seconds))
+def _is_done(work: Work, prediction_id: str, message_id: str, body: str) -> bool:
+    """Whether the message was taken, or never will be. What is our fault may be mended: it is tried again."""
+    try:
+        work.post(prediction_id, message_id, body)
+    except DeliveryFailed as failed:
+        log.warning("webhook %s was not taken: %s", message_id, failed)
+        return not failed.retry
+    except Exception:
+        log.exception("webhook %s could not be sent", message_id)
+        return False
+    return True
 
 
-def launch(database_url: str, executor: str, work: Work, predictions_at_once: int) -> None:
+def stop(grace_seconds: float, give_up: Callable[[], None]) -> None:
+    """Begin nothing more. What runs may take this long; then it is given up, to be begun anew."""
+    timer = threading.Timer(grace_seconds, give_up)
+    timer.start()
+    try:
+        patience = math.ceil(grace_seconds + LEAVE_SECONDS)
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
+    finally:
+        timer.cancel()
+
+
+def launch(queue: Queue, executor: str, work: Work, predictions_at_once: int) -> None:
     """Start to work on the queues, what this executor had begun before it was killed included."""
+    queue.open(predictions_at_once)
     DBOS(
         config={
             "name": APPLICATION,
-            "system_database_url": database_url,
+            "system_database_url": queue.database_url,
             "application_version": APPLICATION_VERSION,
             "executor_id": executor,
+            "serializer": DBOSPortableJSONSerializer(),
             "log_level": "WARNING",
         }
     )
     _register(work)
-    DBOS.launch()
-    DBOS.register_queue(
-        PREDICTIONS,
-        worker_concurrency=predictions_at_once,
-        polling_interval_sec=POLL_SECONDS,
-        on_conflict="always_update",
-    )
-    DBOS.register_queue(
-        WEBHOOKS, worker_concurrency=WEBHOOKS_AT_ONCE, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
-    )
+    try:
+        DBOS.launch()
+    except BaseException:
+        DBOS.destroy(destroy_registry=True)
+        raise

@@ -94,7 +94,7 @@ class Records:
             if found is None:
                 raise
             return found, False
-        self._on_change(prediction.id)
+        self.tell(prediction.id)
         return prediction, True
 
     def of_key(self, owner: str, door: str, key: str, key_hash: str | None) -> Prediction | None:
@@ -125,29 +125,45 @@ class Records:
         return self._select(*wanted, order=(table.c.created_at.desc(), table.c.id.desc()), limit=limit)
 
     def begin(self, prediction_id: str) -> Prediction | None:
-        """A worker takes it on, for the first time or again; None if it is over."""
+        """A worker takes it on, for the first time or again; None if it is over.
+
+        One statement: of two that begin it together, each learns the number of its own attempt.
+        """
         started = sa.func.coalesce(table.c.started_at, time.time())
         fresh = {"progress": 0.0, "audio_seconds": 0.0, "logs": "", "error": None, "problems": []}
-        changed = self._change(
-            [table.c.id == prediction_id, table.c.status.in_(ACTIVE)],
-            {"status": Status.PROCESSING, "started_at": started, "attempt": table.c.attempt + 1, **fresh},
-        )
-        return self._changed(prediction_id) if changed else None
+        begun = table.update().where(table.c.id == prediction_id, table.c.status.in_(ACTIVE))
+        begun = begun.values(status=Status.PROCESSING, started_at=started, attempt=table.c.attempt + 1, **fresh)
+        with self._engine.begin() as connection:
+            row = connection.execute(begun.returning(*_COLUMNS)).mappings().one_or_none()
+        if row is None:
+            return None
+        self.tell(prediction_id)
+        return _prediction(row)
 
     def report(self, now: Prediction, progress: float, audio_seconds: float, logs: str) -> bool:
         """How far it is, with all of its logs; False: it was cancelled, or someone else works on it."""
         values = {"progress": progress, "audio_seconds": audio_seconds, "logs": logs[-LONGEST_LOGS:]}
         changed = self._change(self._still(now), values)
         if changed:
-            self._on_change(now.id)
+            self.tell(now.id)
         return bool(changed)
 
     def finish(self, now: Prediction, status: Status, connection: sa.Connection | None = None, **values: Any) -> bool:
-        """Its end, in this transaction if one is given; False if it had ended before."""
+        """Its end; False if it had ended before, or someone else works on it.
+
+        In this transaction, if one is given: then `tell` is the caller's to call once it is kept.
+        """
         values |= {"status": status, "completed_at": time.time()}
         if status is Status.SUCCEEDED:
             values["progress"] = 1.0
-        return bool(self._change(self._still(now), values, connection))
+        changed = self._change(self._still(now), values, connection)
+        if changed and connection is None:
+            self.tell(now.id)
+        return bool(changed)
+
+    def tell(self, prediction_id: str) -> None:
+        """Wake those in this process who wait for it."""
+        self._on_change(prediction_id)
 
     def cancel(self, prediction_id: str, owner: str | None = None) -> bool:
         """False if there is none, or it is over."""
@@ -155,7 +171,7 @@ class Records:
         values = {"status": Status.CANCELED, "completed_at": time.time()}
         changed = self._change([table.c.id == prediction_id, table.c.status.in_(ACTIVE), *mine], values)
         if changed:
-            self._on_change(prediction_id)
+            self.tell(prediction_id)
         return bool(changed)
 
     def expire(self, now: float) -> list[str]:
@@ -169,7 +185,7 @@ class Records:
             [table.c.id == late.id, table.c.status == late.status], {"status": ended, "completed_at": now}
         )
         if changed:
-            self._on_change(late.id)
+            self.tell(late.id)
         return bool(changed)
 
     def active(self, *, status: Sequence[Status] = ACTIVE, owner: str | None = None) -> list[Prediction]:
@@ -200,6 +216,10 @@ class Records:
         """Those of the ids that are over: whoever works on them should stop."""
         return [p.id for p in self._select(table.c.id.in_(ids), table.c.status.notin_(ACTIVE))] if ids else []
 
+    def ended_unbegun(self, since: float) -> list[str]:
+        """Those that ended since that time while they waited for their turn."""
+        return [p.id for p in self._select(table.c.completed_at >= since, table.c.started_at.is_(None))]
+
     def remove_data(self, completed_before: float) -> int:
         """Forget input, output and logs of those that ended long ago → how many."""
         return self._change(
@@ -209,12 +229,6 @@ class Records:
 
     def _still(self, now: Prediction) -> list[sa.ColumnElement[bool]]:
         return [table.c.id == now.id, table.c.status == Status.PROCESSING, table.c.attempt == now.attempt]
-
-    def _changed(self, prediction_id: str) -> Prediction:
-        self._on_change(prediction_id)
-        found = self.get(prediction_id)
-        assert found is not None, prediction_id
-        return found
 
     def _change(
         self, wanted: Sequence[sa.ColumnElement[bool]], values: dict[str, Any], connection: sa.Connection | None = None
@@ -230,4 +244,8 @@ class Records:
     ) -> list[Prediction]:
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(*_COLUMNS).where(*wanted).order_by(*order).limit(limit))
-            return [Prediction(**{**row, "status": Status(row["status"])}) for row in rows.mappings()]
+            return [_prediction(row) for row in rows.mappings()]
+
+
+def _prediction(row: sa.RowMapping) -> Prediction:
+    return Prediction(**{**row, "status": Status(row["status"])})

@@ -1,4 +1,4 @@
-"""Finished audio → the bytes one listener asked for: their speed, their sample rate, their format. Knows no prediction."""
+"""Finished audio → the bytes a listener asked for: speed, sample rate, format. Knows no prediction."""
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass

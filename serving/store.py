@@ -3,6 +3,7 @@
 Keys are made by us ("ab/abcdef…"), never by callers. Once put() returns the bytes are safe; a key is never half there.
 """
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -28,6 +29,10 @@ class Store(Protocol):
         """Also where there is none."""
         ...
 
+    def sweep(self, before: float) -> None:
+        """Remove what processes that were killed left half written before that time (seconds since 1970)."""
+        ...
+
 
 def open_store(folder: Path, bucket: str | None) -> Store:
     """bucket: such as s3://name/prefix or gs://name, its credentials where that service's tools look for them."""
@@ -37,19 +42,21 @@ def open_store(folder: Path, bucket: str | None) -> Store:
 class FolderStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._arriving = folder / ".arriving"  # of the same file system, so that a rename is one step
+        self._arriving.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, key: str, source: Path) -> None:
         """To a temporary name, onto the disk, then to its own."""
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        temporary = self._arriving / secrets.token_hex(16)
         try:
             _copy_to_disk(source, temporary)
             temporary.rename(path)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
+        _sync_folder(self._folder)  # where the parent's own name is
 
     def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
         file = self._path(key).open("rb")
@@ -58,10 +65,11 @@ class FolderStore:
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
-    def sweep(self) -> None:
-        """Remove what a process that was killed left half written."""
-        for path in self._folder.glob("*/.*"):
-            path.unlink(missing_ok=True)
+    def sweep(self, before: float) -> None:
+        for path in self._arriving.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it has just arrived, or another process swept it
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     def _path(self, key: str) -> Path:
         assert all(part.isalnum() for part in key.split("/")), key
@@ -86,10 +94,11 @@ class BucketStore:
             yield bytes(obstore.get_range(self._bucket, key, start=at, end=min(at + CHUNK_BYTES, end)))
 
     def delete(self, key: str) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             obstore.delete(self._bucket, key)
-        except FileNotFoundError:
-            return
+
+    def sweep(self, before: float) -> None:
+        """Nothing half written can be seen; what a broken upload may have cost is the bucket's lifecycle rule's."""
 
 
 def _copy_to_disk(source: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ janitor queues it.
 
 import hashlib
 import json
+import logging
 import secrets
 import tempfile
 import time
@@ -17,12 +18,15 @@ from typing import Any
 from models.errors import InvalidRequest, Overloaded
 from models.request import SEED_LIMIT
 from serving.catalog import ServedModel
+from serving.database import AWAY
 from serving.fetch import decode_data_uri
 from serving.files import UPLOAD, Files
 from serving.ids import new_id
 from serving.links import Links
 from serving.records import Prediction, Records, Status
 from serving.worker import FILE_PREFIX
+
+log = logging.getLogger("parley")
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,15 @@ class Studio:
         nothing kept."""
         prediction = self._kept_before(asked) or self._keep(asked)
         if prediction.status is Status.STARTING:  # queueing twice is queueing once
-            self._enqueue(prediction.id)
+            self._queue_kept(prediction)
         return prediction
+
+    def _queue_kept(self, prediction: Prediction) -> None:
+        """It is on the disk, so the caller must hear its id whatever happens now."""
+        try:
+            self._enqueue(prediction.id)
+        except AWAY:
+            log.exception("prediction %s is kept, and queued as soon as the database is back", prediction.id)
 
     def _kept_before(self, asked: Asked) -> Prediction | None:
         """Looked up first: to repeat a request is no second one, which the limits are for."""

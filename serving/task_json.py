@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from models.errors import InvalidRequest
 from serving.catalog import OWNER
 from serving.files import File, Files
 from serving.links import Links
@@ -58,6 +59,15 @@ def state_of(task: Prediction, result: File | None) -> TaskState:
     return TaskState.EXPIRED if state is TaskState.SUCCEEDED and result is None else state
 
 
+def error_of(task: Prediction) -> str | None:
+    """Why it failed; what its caller can mend by the names of this door."""
+    if not task.problems:
+        return task.error
+    (name, text), *others = task.problems
+    error = InvalidRequest(name, text, tuple((n, t) for n, t in others))
+    return str(DIALECTS[_name_of(task)].in_own_words(error))
+
+
 class TaskJson:
     def __init__(self, json_of: PredictionJson, files: Files, links: Links) -> None:
         self._json_of, self._files, self._links = json_of, files, links
@@ -77,7 +87,7 @@ class TaskJson:
             "audio_seconds": shown["metrics"]["audio_seconds"],
             **self._result(result),
             "data_removed": task.data_removed,
-            "error": task.error,
+            "error": error_of(task),
             "logs": task.logs,
             **{name: shown.get(name) for name in ("created_at", "started_at", "completed_at")},
             "urls": self._urls(task),
@@ -100,11 +110,16 @@ class TaskJson:
 
 def _asked(task: Prediction, inputs: dict[str, Any]) -> dict[str, Any]:
     """Prompt and config as they were given, and the seed if it was drawn. inputs: files in it as links."""
-    name = task.model.removeprefix(f"{OWNER}/")
+    name = _name_of(task)
     dialect = DIALECTS[name]
     kind = {"model": name, "task_name": f"tasks.{name}", "task_type": TASK_TYPE}
     drawn = {n: value for n, value in task.settled.items() if n != dialect.prompt}
     return {"prompt": inputs.get(dialect.prompt), "config": kind | dialect.configs({**inputs, **drawn})}
+
+
+def _name_of(task: Prediction) -> str:
+    """Of its model, in this door."""
+    return task.model.removeprefix(f"{OWNER}/")
 
 
 def _stamp(seconds: float) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 from models.errors import InvalidRequest
 from models.inputs import DialogueInputs
-from models.request import INPUT_LIMIT
 from serving.catalog import DIA
 
 DEFAULT_MODEL = "audiogen"
@@ -66,7 +65,7 @@ class Dialect:
 
     prompt: str  # the input that the prompt is
     settings: Mapping[str, Setting]
-    spoken: Callable[[str], str] = str  # the prompt as the model reads it; may raise InvalidRequest
+    spoken: Callable[[str], str] = str  # the prompt as the model reads it
 
     def problems(self, model: str, configs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """(field, what is wrong with it). configs: without model."""
@@ -81,10 +80,8 @@ class Dialect:
     def inputs(self, prompt: str, configs: Mapping[str, Any]) -> dict[str, Any]:
         """The model's inputs: what was given, and this door's defaults for what was not."""
         defaults = {name: s.default for name, s in self.settings.items() if s.default is not None}
-        given = {
-            self.settings[name].input: self.settings[name].to_input(v) for name, v in {**defaults, **configs}.items()
-        }
-        return {self.prompt: prompt, **given}
+        set_to = [(self.settings[name], value) for name, value in {**defaults, **configs}.items()]
+        return {self.prompt: prompt, **{setting.input: setting.to_input(value) for setting, value in set_to}}
 
     def configs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The way back from `inputs`."""
@@ -98,16 +95,9 @@ class Dialect:
 
 
 def script_of(prompt: str) -> str:
-    """A plain text as the first speaker's; one that names speakers as it is. Raises InvalidRequest."""
-    if _SPEAKER.search(unicodedata.normalize("NFKC", prompt)):
-        return prompt
-    if len(prompt) > INPUT_LIMIT - len(FIRST_SPEAKER):
-        raise InvalidRequest(
-            "prompt",
-            f"is {len(prompt)} characters long; without speaker tags at most {INPUT_LIMIT - len(FIRST_SPEAKER)} are "
-            "read at once. Send the rest as a second task.",
-        )
-    return FIRST_SPEAKER + prompt
+    """A plain text as the first speaker's; one that names speakers as it is."""
+    names_speakers = _SPEAKER.search(unicodedata.normalize("NFKC", prompt))
+    return prompt if names_speakers else FIRST_SPEAKER + prompt
 
 
 def _dia() -> Dialect:

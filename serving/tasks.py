@@ -19,7 +19,7 @@ from serving.middleware import started_at
 from serving.records import Prediction
 from serving.service import Service
 from serving.studio import Asked
-from serving.task_json import TaskJson, TaskState, envelope, state_of
+from serving.task_json import TaskJson, TaskState, envelope, error_of, state_of
 from serving.task_request import BODY_SCHEMA, TaskRequest, read_key, read_task
 
 DOOR = "tasks"
@@ -67,7 +67,7 @@ def result(
     if state is TaskState.EXPIRED:
         raise HTTPException(410, f"The result of task {task.id} has been deleted: it is kept for a limited time.")
     if file is None:
-        because = f": {task.error}" if task.error else ". A result is there once it is SUCCEEDED."
+        because = f": {error}" if (error := error_of(task)) else ". A result is there once it is SUCCEEDED."
         raise HTTPException(409, f"Task {task.id} has no result, it is {state}{because}")
     return send(file, service, wanted)
 

@@ -24,24 +24,24 @@ class Telling:
         self._lock = threading.Lock()
 
     def tell(self, now: Prediction, event: str) -> None:
-        """start: once an attempt; logs: at most every 500 ms. The end is `announce`'s."""
+        """start: once, however often it is begun; logs: at most every 500 ms. The end is `announce`'s."""
         if now.webhook is None or event not in now.webhook_events:
             return
         if event == "start":
-            self._send(now, Message(now.id, event, 0))
-        elif (number := self._next(now.id)) is not None:
-            self._send(now, Message(now.id, event, number))
+            self._send(now, Message(now.id, event))
+        elif (number := self._next(now.id)) is not None:  # an attempt that begins anew tells its logs anew
+            self._send(now, Message(now.id, event, f"{now.attempt}-{number}"))
 
     def announce(self, prediction_id: str) -> None:
-        """The end. Called again after a crash it queues nothing new: messages have the same ids."""
+        """The end, if it has come. Called again after a crash it queues nothing new: messages have the same ids."""
         with self._lock:
             self._throttles.pop(prediction_id, None)
         now = self._records.get(prediction_id)
-        if now is None or now.webhook is None:
+        if now is None or now.webhook is None or not now.status.final:
             return
         for event in ENDS:
             if event in now.webhook_events and (event == "completed" or now.status is Status.SUCCEEDED):
-                self._send(now, Message(now.id, event, 0))
+                self._send(now, Message(now.id, event))
 
     def post(self, prediction_id: str, message_id: str, body: str) -> None:
         """Deliver one message. Raises DeliveryFailed."""

@@ -11,9 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models.errors import Cancelled, InvalidRequest, ParleyError
+from models.errors import Cancelled, EngineClosed, InvalidRequest, ParleyError
 from models.inputs import DialogueInputs
 from serving.catalog import MODELS
+from serving.database import AWAY
 from serving.fetch import FetchLimits, fetch_url
 from serving.files import OUTPUT, File, Files
 from serving.live import LiveAudio
@@ -22,7 +23,7 @@ from serving.records import Prediction, Records, Status
 
 log = logging.getLogger("parley.worker")
 
-MOST_ATTEMPTS = 3  # to begin it: one that takes the process down each time must not do so for ever
+MOST_ATTEMPTS = 10  # to begin it: one that takes the process down each time must not do so for ever
 REPORT_SECONDS = 0.25
 FILE_PREFIX = "file:"  # of inputs that are files of ours
 FAULT = "Something broke on our side while this was made. It is logged; try again."
@@ -40,8 +41,12 @@ class Rooms:
     live: LiveAudio
 
 
+class GivenUp(BaseException):
+    """Left as it is, for another to begin anew. No Exception: nothing on its way may take it for an end."""
+
+
 class Worker:
-    """Runs many predictions at once, each in the thread that calls `work`."""
+    """Runs many predictions at once, each in the thread that calls `work`, until `give_up`."""
 
     def __init__(
         self,
@@ -49,15 +54,24 @@ class Worker:
         makers: Makers,
         limits: FetchLimits,
         keep_seconds: float,
+        folder: Path,
         tell: Tell = lambda now, event: None,
     ) -> None:
+        """folder: for this worker's files on their way; what is left there after a crash is for the next to remove."""
         self._rooms, self._makers, self._limits = rooms, makers, limits
-        self._keep_seconds, self._tell = keep_seconds, tell
+        self._keep_seconds, self._folder, self._tell = keep_seconds, folder, tell
         self._running: dict[str, Prediction] = {}
         self._lock = threading.Lock()
+        self._given_up = threading.Event()
+        self.broken: EngineClosed | None = None  # then no model of this process makes anything any more
 
     def work(self, prediction_id: str) -> None:
-        """Begin it and bring it to an end, whichever; does nothing if it has ended."""
+        """Begin it and bring it to an end, whichever; does nothing if it has ended.
+
+        Raises GivenUp, and one of AWAY where the database is: then it is to be called again.
+        """
+        self._go_on()
+        self._rooms.records.expire(time.time())
         now = self._rooms.records.begin(prediction_id)
         if now is None:
             return
@@ -76,6 +90,18 @@ class Worker:
         for prediction_id in self._rooms.records.cancelled_among(list(running)):
             self._makers[running[prediction_id].model].cancel(prediction_id)
 
+    def give_up(self) -> None:
+        """Stop all work at once and change nothing more of any prediction: others have it, or soon will."""
+        self._given_up.set()
+        with self._lock:
+            running = dict(self._running)
+        for now in running.values():
+            self._makers[now.model].cancel(now.id)
+
+    def _go_on(self) -> None:
+        if self._given_up.is_set():
+            raise GivenUp
+
     @property
     def running(self) -> int:
         return len(self._running)
@@ -89,10 +115,16 @@ class Worker:
                 )
                 return
             self._tell(now, "start")
-            with tempfile.TemporaryDirectory(prefix="parley-") as folder:
+            with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                 self._make(now, Path(folder))
         except Cancelled:
-            records.cancel(now.id)
+            self._go_on()
+            records.finish(now, Status.CANCELED)  # of this attempt: it may be somebody else's by now
+        except EngineClosed as error:
+            self.broken = error
+            raise GivenUp from error
+        except AWAY:
+            raise
         except ParleyError as error:
             if error.status >= 500:
                 log.exception("prediction %s failed", now.id)
@@ -104,7 +136,7 @@ class Worker:
 
     def _make(self, now: Prediction, folder: Path) -> None:
         inputs = self._inputs(now, folder)
-        report = _Report(now, self._rooms, self._tell)
+        report = _Report(now, self._rooms, self._tell, self._go_on)
         made = self._makers[now.model].make(now.id, inputs, folder, now.streaming, report)
         report.flush()
         self._keep(now, made)
@@ -131,20 +163,24 @@ class Worker:
         expires_at = time.time() + self._keep_seconds
         file: File = self._rooms.files.put_bytes(made.path, owner=now.owner, expires_at=expires_at, **described)
         with self._rooms.engine.begin() as connection:
-            self._rooms.files.add(file, connection)
             kept = self._rooms.records.finish(
                 now, Status.SUCCEEDED, connection, output=file.id, metrics=made.metrics,
                 audio_seconds=made.metrics.get("audio_seconds", now.audio_seconds),
             )  # fmt: skip
-        if not kept:  # cancelled in the last moment
+            if kept:
+                self._rooms.files.add(file, connection)
+        if kept:
+            self._rooms.records.tell(now.id)
+        else:  # cancelled in the last moment
             self._rooms.files.delete(file)
 
 
 class _Report:
     """What a maker tells, kept at most every REPORT_SECONDS. Raises Cancelled where nobody wants the rest."""
 
-    def __init__(self, now: Prediction, rooms: Rooms, tell: Tell) -> None:
-        self._now, self._rooms, self._tell = now, rooms, tell
+    def __init__(self, now: Prediction, rooms: Rooms, tell: Tell, go_on: Callable[[], None]) -> None:
+        """go_on: raises where this worker has given up."""
+        self._now, self._rooms, self._tell, self._go_on = now, rooms, tell, go_on
         self._logs: list[str] = []
         self._told, self._heard = -REPORT_SECONDS, 0
         self._said = 0  # lines already told
@@ -158,10 +194,12 @@ class _Report:
         self._logs.append(line)
 
     def audio(self, pcm: bytes, sample_rate: int) -> None:
+        self._go_on()
         self._rooms.live.append(self._now, self._heard, sample_rate, pcm)
         self._heard += len(pcm) // 2
 
     def flush(self) -> None:
+        self._go_on()
         self._told = time.monotonic()
         self._now = replace(self._now, logs="".join(f"{line}\n" for line in self._logs))
         now = self._now

@@ -1,7 +1,7 @@
 """A server that answers as the hosted API does, for tests of the page. Speaks a tone, slowly; knows no model.
 
-What a prediction is follows from the time since it was asked for alone: QUEUED seconds it waits, then PIECE seconds of
-audio come every PACE seconds, until there are `pieces` of them.
+PIECE seconds of audio come every PACE seconds, until a prediction has its `pieces`, or the `limit` that a test sets to
+hold it for as long as it looks: at 0 it waits in the queue.
 """
 
 import asyncio
@@ -26,7 +26,6 @@ from fastapi.staticfiles import StaticFiles
 PAGE = Path(__file__).parent.parent / "serving" / "page"
 CSP = "default-src 'self'; media-src 'self' blob:; connect-src 'self'; img-src 'self' data:"
 SAMPLE_RATE = 16_000  # Hz; not the rate of Dia's codec, so that the page has to read the header
-QUEUED = 0.2  # s
 PIECE = 0.2  # s of audio
 PACE = 0.1  # s between pieces
 FORMATS = ("wav", "mp3", "flac", "ogg", "opus")
@@ -60,6 +59,7 @@ SCHEMAS = {"Input": {"properties": INPUT, "required": ["text"]}, "output_format"
 class Take:
     """One prediction of the fake."""
 
+    serving: "FakeServing"
     id: str
     input: dict[str, Any]
     pieces: int
@@ -71,13 +71,14 @@ class Take:
         """Pieces so far."""
         if self.canceled_at is not None:
             return self.canceled_at
-        return max(0, min(self.pieces, int((time.monotonic() - self.began - QUEUED) / PACE)))
+        made = min(self.pieces, int((time.monotonic() - self.began) / PACE))
+        return made if self.serving.limit is None else min(made, self.serving.limit)
 
     @property
     def status(self) -> str:
         if self.canceled_at is not None:
             return "canceled"
-        if time.monotonic() - self.began < QUEUED:
+        if self.made == 0:
             return "starting"
         if "fail" in self.input["text"]:
             return "failed"
@@ -124,20 +125,21 @@ def wav(pcm: bytes) -> bytes:
 
 
 class FakeServing:
-    """State of the fake; tests set `token` and `pieces` and read what was asked for."""
+    """State of the fake: tests say how it answers, and read what it was asked for."""
 
     def __init__(self) -> None:
         self.token: str | None = None
         self.pieces = 3  # of the next predictions
+        self.limit: int | None = None  # pieces that no prediction goes beyond for now
         self.busy = 0  # so many creations are answered with 429
         self.breaks = 0  # so many streams of audio break off in the middle
         self.takes: list[Take] = []
         self.files: list[bytes] = []
         self.url = ""
 
-    def take(self, text: str = "[S1] Hello. [S2] Hi!", pieces: int = 8, ago: float = 100.0) -> Take:
+    def take(self, text: str = "[S1] Hello. [S2] Hi!", pieces: int = 50, ago: float = 100.0) -> Take:
         """A prediction of some seconds ago."""
-        made = Take(f"p{len(self.takes) + 1}", {"text": text}, pieces, time.monotonic() - ago)
+        made = Take(self, f"p{len(self.takes) + 1}", {"text": text}, pieces, time.monotonic() - ago)
         self.takes.append(made)
         return made
 
@@ -247,7 +249,7 @@ async def spoken(take: Take) -> AsyncIterator[bytes]:
     """The audio as it is made, cut in the middle of a sample, as a network may."""
     sent = 0
     while True:
-        over, made = take.over, take.made  # in this order: what is over is made
+        over, made = take.over, take.made  # in this order: what is over has been made
         for piece in range(sent, made):
             pcm = tone(piece)
             yield pcm[:1001]

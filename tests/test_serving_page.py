@@ -10,7 +10,7 @@ from serving_page_fixtures import SCRIPT, FakeServing, generate, luminance, resu
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
-
+PATIENCE = 15_000  # ms; a busy machine is no failure
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 ARGUMENTS = [
@@ -22,6 +22,7 @@ PHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def browser():
+    expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -42,7 +43,7 @@ def open_page(browser, serving):
 
     def open_(*, complaints: tuple[str | int, ...] = (), **options):
         context = browser.new_context(**options)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         expected.extend(map(str, complaints))
         page = context.new_page()
@@ -86,8 +87,7 @@ def test_turns_are_coloured_and_marks_go_in_where_the_cursor_is(open_page):
     assert page.locator("#layer .cue").all_inner_texts() == ["(laughs)"]
     assert page.locator("#layer .aside").all_inner_texts() == ["(in a whisper)"]
     same = "[layer, text].map(node => [node.clientWidth, node.clientHeight, getComputedStyle(node).font].join())"
-    layer, text = page.evaluate(same)
-    assert layer == text, "the colours do not lie on the letters"
+    assert len(set(page.evaluate(same))) == 1, "the colours do not lie on the letters"
     page.locator("#text").evaluate("node => node.setSelectionRange(10, 10)")
     page.get_by_role("button", name="clears throat").click()
     page.get_by_role("button", name="Insert [S2]").click()
@@ -119,18 +119,19 @@ def test_samples_are_whole_however_their_bytes_are_cut(open_page):
 
 
 def test_audio_plays_while_it_is_made_and_is_sought_and_saved_afterwards(open_page, serving):
-    serving.pieces = 16
+    serving.pieces, serving.limit = 16, 0
     page = open_page()
     generate(page)
     expect(page.locator("#state")).to_have_text("Waiting to begin · number 2 in the queue")
-    expect(result(page, status="processing", playing="yes").locator("#time")).not_to_have_text(re.compile(r"^0:00\.0 "))
-    assert not serving.takes[-1].over
-    expect(page.locator("#state")).to_have_text(re.compile(r"Speaking · \d+ % · \d\.\d s of audio"))
-    expect(result(page, status="succeeded")).to_be_visible()
+    serving.limit = 8
+    expect(page.locator("#state")).to_have_text("Speaking · 50 % · 1.6 s of audio")
+    expect(page.locator("#time")).to_have_text(re.compile(r"^0:0[01]\.[1-9] / 0:01\.6"))
+    assert not serving.takes[-1].over, "it was heard only when it had ended"
+    page.get_by_role("button", name="Pause").click()
+    serving.limit = None
     expect(page.locator("#state")).to_have_text("Done · 3.2 s of audio in 1.6 s · seed 42")
     expect(page.locator("#notes")).to_have_text("the text was spoken as it stands")
-    page.get_by_role("button", name="Pause").click()
-    canvas = page.locator("#waveform")
+    canvas = page.locator("#waveform[aria-busy=false]")
     canvas.click(position={"x": canvas.bounding_box()["width"] / 2, "y": 20})
     expect(page.locator("#time")).to_have_text("0:01.6 / 0:03.2")
     canvas.press("End")
@@ -142,22 +143,24 @@ def test_audio_plays_while_it_is_made_and_is_sought_and_saved_afterwards(open_pa
 
 
 def test_a_reload_keeps_the_editor_and_picks_up_what_was_being_made(open_page, serving):
-    serving.pieces = 20
+    serving.pieces, serving.limit = 20, 10
     page = open_page(complaints=(fake.BROKEN,))
     page.fill("#control-cfg_scale", "2.5")
     generate(page)
     expect(result(page, status="processing")).to_be_visible()
     serving.breaks = 2
     page.reload()
-    expect(result(page, status="processing")).to_be_visible()
     expect(page.locator("#text")).to_have_value(SCRIPT)
     expect(page.locator("#control-cfg_scale")).to_have_value("2.5")
-    expect(result(page, status="succeeded")).to_be_visible()
+    expect(page.locator("#time")).to_have_text("0:00.0 / 0:02.0")  # although the stream broke off twice
+    assert serving.breaks == 0
+    serving.limit = None
     expect(page.locator("#time")).to_have_text("0:00.0 / 0:04.0")
+    expect(result(page, status="succeeded")).to_be_visible()
     page.reload()
     expect(page.locator("#takes li")).to_have_count(1)
     expect(page.locator("#result")).to_be_hidden()
-    assert (len(serving.takes), serving.breaks) == (1, 0)
+    assert len(serving.takes) == 1
 
 
 def test_history_shows_the_newest_first_replays_and_lends_its_inputs(open_page, serving):
@@ -173,7 +176,6 @@ def test_history_shows_the_newest_first_replays_and_lends_its_inputs(open_page, 
     expect(page.get_by_role("button", name="Load more")).to_be_hidden()
     page.get_by_role("button", name="Listen: [S1] Take 3.").click()
     expect(result(page, status="succeeded", playing="yes")).to_be_visible()
-    expect(page.locator("#result-text")).to_have_text("[S1] Take 3.")
     page.get_by_role("button", name="Use inputs: [S1] Take 0.").click()
     expect(page.locator("#text")).to_have_value("[S1] Take 0.")
     expect(page.locator("#control-cfg_scale")).to_have_value("3.5")
@@ -226,7 +228,6 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(open_page, serving):
     generate(page, f"[S1] {'Donaudampfschiff' * 10} (laughs)")
     expect(result(page, status="succeeded")).to_be_visible()
     page.get_by_text("Settings").click()
-    expect(page.locator("#control-cfg_scale")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     outside = """[...document.querySelectorAll("button, input:not([hidden]), textarea, canvas")].filter((node) => {
         const { width, left, right } = node.getBoundingClientRect();
@@ -236,18 +237,16 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(open_page, serving):
 
 
 def test_the_keyboard_alone_writes_generates_and_cancels(open_page, serving):
-    serving.pieces = 100
+    serving.pieces, serving.limit = 100, 10
     page = open_page()
-    press = page.keyboard.press
-    focused = page.locator(":focus")
+    press, focused = page.keyboard.press, page.locator(":focus")
     press("Tab")
     expect(focused).to_have_attribute("aria-label", "Insert [S1]")
-    assert focused.evaluate("node => getComputedStyle(node).outlineStyle") == "solid"
+    expect(focused).to_have_css("outline-style", "solid")
     press("Enter")
     page.keyboard.type("Good evening.")
-    press("Shift+Tab")
-    press("ArrowRight")
-    press("ArrowRight")
+    for key in ("Shift+Tab", "ArrowRight", "ArrowRight"):
+        press(key)
     expect(focused).to_have_text("laughs")
     press("Enter")
     expect(page.locator("#text")).to_have_value("[S1] Good evening. (laughs) ")
@@ -269,6 +268,7 @@ def test_the_keyboard_alone_writes_generates_and_cancels(open_page, serving):
 
 def test_both_colour_schemes_can_be_read_and_less_motion_is_granted(open_page, serving):
     serving.take()
+    serving.limit = 0
     backgrounds = set()
     for scheme in ("light", "dark"):
         page = open_page(color_scheme=scheme, reduced_motion="reduce")
@@ -279,8 +279,7 @@ def test_both_colour_schemes_can_be_read_and_less_motion_is_granted(open_page, s
             lighter, darker = sorted((card, luminance(page, text, "color")), reverse=True)
             assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (scheme, text)  # WCAG 2.2, 1.4.3
         generate(page)
-        button = result(page, playing="waiting").locator("#play")
-        assert button.evaluate("node => getComputedStyle(node).animationName") == "none"
+        expect(result(page, playing="waiting").locator("#play")).to_have_css("animation-name", "none")
     assert len(backgrounds) == 2
 
 
@@ -296,16 +295,16 @@ def test_a_voice_is_uploaded_or_recorded_described_and_removed(open_page, servin
     expect(page.get_by_role("textbox", name="Audio prompt text")).to_have_value("[S1] As I said.")
     generate(page)
     expect(result(page, status="succeeded")).to_be_visible()
-    given = serving.takes[-1].input
-    assert given["audio_prompt"] == f"{serving.url}/v1/files/0/download?signature=abc"
-    assert given["audio_prompt_text"] == "[S1] As I said."
+    voice = {"audio_prompt_text": "[S1] As I said.", "max_audio_prompt_seconds": 10}
+    voice["audio_prompt"] = f"{serving.url}/v1/files/0/download?signature=abc"
+    assert {name: serving.takes[-1].input.get(name) for name in voice} == voice
     page.get_by_role("button", name="Remove").click()
     page.get_by_role("button", name="Record").click()
-    expect(page.locator("#voice-time")).to_have_text(re.compile(r"0:00\.[3-9]"))
+    expect(page.locator("#voice-time")).not_to_have_text("0:00.0")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#voice-name")).to_have_text("recording.webm")
     assert serving.files[1].startswith(b"\x1aE\xdf\xa3"), "no Matroska"
     page.get_by_role("button", name="Remove").click()
     generate(page)
-    expect(page.locator("#state")).to_have_text(re.compile("Waiting|Speaking"))
-    assert not {"audio_prompt", "audio_prompt_text", "max_audio_prompt_seconds"} & set(serving.takes[-1].input)
+    expect(page.locator("#takes li")).to_have_count(2)
+    assert not set(voice) & set(serving.takes[-1].input)

@@ -73,7 +73,8 @@ export class Api {
 
   /** The audio of a prediction, whole or while it is made: a Response whose body is still to be read. */
   async audio(id, format, signal) {
-    return this.#send(`${PREDICTIONS}/${encodeURIComponent(id)}/audio?format=${encodeURIComponent(format)}`, { signal });
+    const path = `${PREDICTIONS}/${encodeURIComponent(id)}/audio`;
+    return this.#send(`${path}?format=${encodeURIComponent(format)}`, { signal });
   }
 
   async #json(path, options) {

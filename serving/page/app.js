@@ -46,7 +46,7 @@ async function begin() {
   byId("settings").open = WIDE.matches;
   listen();
   try {
-    lay(fieldsOf(await patiently(() => api.model())));
+    lay(fieldsOf(await patiently(() => api.model(), (error) => error.passing)));
   } catch (error) {
     return problems.say(error.message);
   }
@@ -55,15 +55,15 @@ async function begin() {
   return resume();
 }
 
-/** Ask until there is an answer, and say meanwhile why there is none. */
-async function patiently(ask, signal) {
+/** Ask until there is an answer or an error that is not `passing`, and say meanwhile what is waited for. */
+async function patiently(ask, passing, signal) {
   for (;;) {
     try {
       const answer = await ask();
       problems.say("");
       return answer;
     } catch (error) {
-      if (!error.passing) throw error;
+      if (!passing(error)) throw error;
       const wait = error.retryAfter ?? TRY_AGAIN;
       problems.say(`${error.message} Trying again in ${wait} s.`);
       await pause(1000 * wait, signal);
@@ -127,8 +127,8 @@ async function generate() {
   try {
     const { signal } = asking;
     const input = await gathered();
-    const record = await patiently(() => api.create(input), signal);
-    memory.set("running", record.id);
+    // Only a refusal is certain to have made nothing; after any other error a second try might speak it twice.
+    const record = await patiently(() => api.create(input), (error) => error.status === 429, signal);
     const prediction = new Prediction(api, record);
     if (signal.aborted) await prediction.cancel(); // it was cancelled while the server accepted it
     present(prediction, live.checked);
@@ -161,6 +161,7 @@ async function present(prediction, aloud) {
   moved();
   byId("result").scrollIntoView({ block: "nearest" });
   const made = prediction.ended;
+  if (!made) memory.set("running", prediction.id);
   try {
     if (!(await prediction.follow())) return; // left for another
   } catch (error) {
@@ -180,8 +181,8 @@ async function resume() {
   try {
     const record = await api.prediction(id);
     if (!current) present(new Prediction(api, record), false);
-  } catch {
-    memory.set("running", null); // the server does not know it any more
+  } catch (error) {
+    if (!error.passing) memory.set("running", null); // the server does not know it any more
   }
 }
 

@@ -1,8 +1,8 @@
 // Moments and lengths of time as a reader wants them. Knows no element and no audio.
 
 /** 67.84 seconds → "1:07.8". */
-export function clock(seconds) {
-  const tenths = Math.max(0, Math.floor(seconds * 10 + 1e-6));
+export function clock(value) {
+  const tenths = Math.max(0, Math.floor(value * 10 + 1e-6));
   const minutes = Math.floor(tenths / 600);
   return `${minutes}:${String(Math.floor(tenths / 10) % 60).padStart(2, "0")}.${tenths % 10}`;
 }

@@ -67,7 +67,13 @@ export class Controls {
   }
 }
 
-const MAKERS = { number: numberControl, choice: choiceControl, switch: switchControl, line: lineControl, transcript: wordsControl };
+const MAKERS = {
+  number: numberControl,
+  choice: choiceControl,
+  switch: switchControl,
+  line: lineControl,
+  transcript: wordsControl,
+};
 
 function isDefault({ field, read }) {
   return read() === field.fallback || (read() === "" && field.fallback === null);

@@ -1,6 +1,6 @@
 // Elements in one expression. Knows the DOM; knows no element of this page.
 
-/** A new element: properties that start with "aria-" or "data-", and role, are attributes; children are nodes or text. */
+/** A new element: what starts with "aria-" or "data-", and role, is an attribute; children are nodes or text. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

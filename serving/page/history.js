@@ -7,8 +7,15 @@ import { coloured } from "./colours.js";
 import { byId, element } from "./element.js";
 
 const SHOWN = 240; // characters of a script; the style sheet cuts what is still too long
+const LABEL = 60; // characters of it in a button's name
 const LOOK_AGAIN = 5000; // ms, while one of them is not over
-const WORDS = { starting: "waiting", processing: "speaking", failed: "failed", canceled: "cancelled", aborted: "not begun" };
+const WORDS = {
+  starting: "waiting",
+  processing: "speaking",
+  failed: "failed",
+  canceled: "cancelled",
+  aborted: "not begun",
+};
 
 export class History extends EventTarget {
   #api;
@@ -84,18 +91,24 @@ function isGoing({ status }) {
 }
 
 function take(record) {
-  const { id, status, created_at: created, metrics, input } = record;
+  const { status, input } = record;
   const text = input?.text?.slice(0, SHOWN) ?? "";
-  const length = metrics?.audio_seconds && !isGoing(record) ? seconds(metrics.audio_seconds) : "";
-  const facts = [moment(created), length, WORDS[status], text ? "" : "its inputs are no longer kept"].filter(Boolean);
   const verb = status === "failed" || status === "aborted" ? "Show" : "Listen";
-  const does = (name, label, words, properties = {}) =>
-    element("button", { type: "button", "data-id": id, "data-does": name, "aria-label": `${label}: ${text.slice(0, 60)}`, ...properties }, words);
-  return element(
-    "li",
-    { className: "take", "data-status": status },
-    does("open", verb, verb, { className: "small", hidden: !text }),
-    element("div", {}, element("p", { className: "take-text" }, ...coloured(text)), element("p", { className: "help" }, facts.join(" · "))),
-    does("reuse", "Use inputs", "Use inputs", { className: "quiet", hidden: !text }),
-  );
+  const script = element("p", { className: "take-text" }, ...coloured(text));
+  const facts = element("p", { className: "help" }, factsOf(record).join(" · "));
+  const open = buttonFor(record, "open", verb, "small");
+  const reuse = buttonFor(record, "reuse", "Use inputs", "quiet");
+  open.hidden = reuse.hidden = !text;
+  return element("li", { className: "take" }, open, element("div", {}, script, facts), reuse);
+}
+
+function factsOf(record) {
+  const { status, created_at: created, metrics, input } = record;
+  const length = metrics?.audio_seconds && !isGoing(record) ? seconds(metrics.audio_seconds) : "";
+  return [moment(created), length, WORDS[status], input?.text ? "" : "its inputs are no longer kept"].filter(Boolean);
+}
+
+function buttonFor({ id, input }, does, words, className) {
+  const label = `${words}: ${input?.text?.slice(0, LABEL) ?? ""}`;
+  return element("button", { type: "button", className, "data-id": id, "data-does": does, "aria-label": label }, words);
 }

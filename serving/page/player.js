@@ -91,10 +91,12 @@ export class Player extends EventTarget {
 
   /** Schedule what is here, up to the horizon. */
   #fill() {
-    if (this.#sound.sampleRate && this.#sound.sampleRate !== this.#context.sampleRate) this.unlock(this.#sound.sampleRate);
+    const { sampleRate, length } = this.#sound;
+    if (sampleRate && sampleRate !== this.#context.sampleRate) this.unlock(sampleRate);
     if (this.#run && this.#scheduledUntil() <= this.#context.currentTime) this.#ranDry();
     if (!this.#run && !this.#begin()) return;
-    while (this.#next < this.#sound.length && this.#scheduledUntil() - this.#context.currentTime < HORIZON) this.#schedule();
+    const horizon = this.#context.currentTime + HORIZON;
+    while (this.#next < length && this.#scheduledUntil() < horizon) this.#schedule();
   }
 
   #ranDry() {

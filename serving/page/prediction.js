@@ -36,14 +36,15 @@ export class Prediction extends EventTarget {
   async follow() {
     try {
       await Promise.all([this.#watch(), this.#listen()]);
+      return true;
     } catch (error) {
       this.leave();
       if (error.name === "AbortError") return false;
       throw error;
+    } finally {
+      this.sound.whole = true; // also where it broke off: no more will come
+      this.#tell("audio");
     }
-    this.sound.whole = true;
-    this.#tell("audio");
-    return true;
   }
 
   async cancel() {
@@ -74,7 +75,8 @@ export class Prediction extends EventTarget {
       if (await this.#hear()) return;
       await pause(2 * ASK_EVERY, this.#leaving.signal);
     }
-    throw new ApiError(0, { detail: "The audio broke off on its way. Choose Listen in the history to fetch it again." });
+    const detail = "The audio broke off on its way. Choose Listen in the history to fetch it again.";
+    throw new ApiError(0, { detail });
   }
 
   /** One connection; whether nothing is left to hear. */
@@ -92,7 +94,7 @@ export class Prediction extends EventTarget {
       return this.ended;
     } catch (error) {
       if (signal.aborted) throw error;
-      // A prediction that ended without audio has none to give; any other answer, or a broken stream, is tried again.
+      // A prediction that ended without audio has none to give; anything else, a broken stream too, is tried again.
       return this.ended && error.passing === false;
     }
   }

@@ -8,7 +8,8 @@ import { Player } from "./player.js";
 import { Waveform } from "./waveform.js";
 
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
-const CALM_EVERY = 500; // ms between pictures where less motion is wanted
+const DRAW_EVERY = 30; // ms between pictures while it plays
+const CALM_EVERY = 500; // ms, where less motion is wanted
 const NOTE = /^note: (.*)$/gm;
 
 export class Result {
@@ -100,8 +101,8 @@ export class Result {
   #animate() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      const due = !CALM.matches || performance.now() - this.#drawn >= CALM_EVERY;
-      if (due) this.#draw();
+      const due = this.#drawn + (CALM.matches ? CALM_EVERY : DRAW_EVERY);
+      if (performance.now() >= due) this.#draw();
       else this.#animate();
     });
   }
@@ -123,12 +124,14 @@ export class Result {
 }
 
 /** What it says; nothing where the server has forgotten it. */
-export function scriptOf({ input }) {
+function scriptOf({ input }) {
   return input?.text ?? "";
 }
 
 /** How it stands, in a few words. */
-export function stateOf({ status, metrics = {} }) {
+function stateOf(record) {
+  const { status } = record;
+  const metrics = record.metrics ?? {};
   const made = metrics.audio_seconds ? `${seconds(metrics.audio_seconds)} of audio` : "";
   const took = metrics.predict_time ? ` in ${seconds(metrics.predict_time)}` : "";
   const parts = {
@@ -139,5 +142,5 @@ export function stateOf({ status, metrics = {} }) {
     canceled: ["Cancelled", made],
     aborted: ["Not begun before its deadline"],
   }[status];
-  return parts.filter(Boolean).join(" · ");
+  return (parts ?? [status]).filter(Boolean).join(" · ");
 }

@@ -1,9 +1,9 @@
 // The model's input schema as a list of fields. Knows JSON Schema as Cog writes it; knows no element and no value.
 
 /**
- * The inputs in the order of the schema: [{name, kind, label, description, minimum, maximum, step, fallback, nullable,
- * choices}]. kind is script (the text to speak), voice (a file), transcript (its words), number, choice, switch or line.
- * `fallback` is the schema's default. Limits that the schema does not set are undefined.
+ * The inputs in the order of the schema, each {name, kind, label, description, minimum, maximum, step, fallback,
+ * nullable, choices}. kind is script (the text to speak), voice (a file), transcript (its words), number, choice,
+ * switch or line. `fallback` is the schema's default. Limits that the schema does not set are undefined.
  */
 export function fieldsOf(model) {
   const { schemas } = model.latest_version.openapi_schema.components;

@@ -34,7 +34,8 @@ export class Sound {
 
   /** The loudest of the samples from..to, 0-1, to a block exactly. */
   peak(from, to) {
-    const blocks = this.#peaks.slice(Math.floor(from / BLOCK), Math.max(Math.ceil(to / BLOCK), Math.floor(from / BLOCK) + 1));
+    const first = Math.floor(from / BLOCK);
+    const blocks = this.#peaks.slice(first, Math.max(Math.ceil(to / BLOCK), first + 1));
     return blocks.reduce((loudest, peak) => Math.max(loudest, peak), 0) / FULL_SCALE;
   }
 

@@ -32,7 +32,7 @@ export class Voice extends EventTarget {
     this.#showChosen();
   }
 
-  /** The URL, or null for no voice, when no upload is under way. Raises Error where a voice was meant that is not there. */
+  /** The URL, or null for no voice, when no upload is under way. Raises Error where one was meant that is not there. */
   async url() {
     if (this.#metering) throw new Error("The voice is still being recorded. Stop the recording first.");
     const arrived = await this.#coming;

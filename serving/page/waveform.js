@@ -37,6 +37,7 @@ export class Waveform extends EventTarget {
     const { seconds, whole } = this.#sound;
     if (whole && seconds) this.#span = seconds;
     while (seconds > this.#span) this.#span *= GROWTH;
+    this.#canvas.setAttribute("aria-busy", String(!whole));
     this.#canvas.setAttribute("aria-valuemax", seconds.toFixed(1));
     this.#canvas.setAttribute("aria-valuenow", position.toFixed(1));
     this.#canvas.setAttribute("aria-valuetext", `${clock(position)} of ${clock(seconds)}`);
@@ -51,21 +52,17 @@ export class Waveform extends EventTarget {
     this.#canvas.height = height * scale;
     const context = this.#canvas.getContext("2d");
     context.scale(scale, scale);
-    const colours = getComputedStyle(this.#canvas);
+    const style = getComputedStyle(this.#canvas);
+    const names = ["--wave-empty", "--wave-heard", "--wave"];
+    const [empty, heard, ahead] = names.map((name) => style.getPropertyValue(name));
     for (let x = 0; x + BAR <= width; x += BAR + GAP) {
-      context.fillStyle = colours.getPropertyValue(this.#colourAt(x / width));
+      const second = (x / width) * this.#span;
+      context.fillStyle = second >= this.#sound.seconds ? empty : second < this.#position ? heard : ahead;
       const tall = Math.max(BAR, this.#peakAt(x / width, (x + BAR + GAP) / width) * height);
       context.beginPath();
       context.roundRect(x, (height - tall) / 2, BAR, tall, BAR / 2);
       context.fill();
     }
-  }
-
-  /** The custom property that holds the colour at a share of the width. */
-  #colourAt(share) {
-    const second = share * this.#span;
-    if (second >= this.#sound.seconds) return "--wave-empty";
-    return second < this.#position ? "--wave-heard" : "--wave";
   }
 
   #peakAt(from, to) {

@@ -1,0 +1,93 @@
+"""What a process of the service does from its start to SIGTERM: serve HTTP, work, or both. Knows no model's name.
+
+At SIGTERM no connection and no prediction is taken on any more; what runs of both has `grace_seconds` to end, then the
+predictions are handed back, to be begun anew with the same seed.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+import uvicorn
+
+from serving.app import create_app
+from serving.auth import Keys
+from serving.making import Makers
+from serving.service import Service
+from serving.settings import Settings
+
+log = logging.getLogger("parley")
+
+
+def serve(settings: Settings, load: Callable[[], Makers]) -> int:
+    """HTTP, and work on the queues unless the settings leave that to others → the process's exit status."""
+    keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth)
+    over = _until_told()
+    with socket.create_server((settings.host, settings.port)) as listening:
+        base_url = f"http://{settings.host}:{listening.getsockname()[1]}"
+        with Service(settings, base_url) as service:
+            if settings.workers:
+                service.start_work(load, on_error=lambda error: over.set())
+            log.info("Parley listens on %s", base_url)
+            _Server(service, keys, over).run(sockets=[listening])
+            return _status(service)
+
+
+def work(settings: Settings, load: Callable[[], Makers]) -> int:
+    """Only work on the queues → the process's exit status."""
+    over = _until_told()
+    with Service(settings, settings.public_url or f"http://{settings.host}:{settings.port}") as service:
+        service.start_work(load, on_error=lambda error: over.set())
+        over.wait()
+        return _status(service)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process, whatever its threads are at: what they had is handed back, and a model may take its time."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+class _Server(uvicorn.Server):
+    """Ends when `over` is set, or by signal; the work ends beside the last requests, which may wait for it."""
+
+    def __init__(self, service: Service, keys: Keys, over: threading.Event) -> None:
+        self._service, self._is_over = service, over
+        super().__init__(
+            uvicorn.Config(
+                create_app(service, keys),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=math.ceil(service.settings.grace_seconds),
+            )
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._is_over.is_set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        stopping = asyncio.create_task(asyncio.to_thread(self._service.stop_work))
+        await super().shutdown(sockets)
+        await stopping
+
+
+def _until_told() -> threading.Event:
+    """Set by SIGTERM and SIGINT. uvicorn hears them while it runs, and passes them on."""
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    return over
+
+
+def _status(service: Service) -> int:
+    return 1 if service.working is not None and service.working.error is not None else 0

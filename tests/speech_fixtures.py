@@ -1,0 +1,77 @@
+"""A maker for the speech door that sounds a tone, and waits and breaks down where the text says so."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from audio_fixtures import decode, make_file, speechlike
+from serving_fixtures import PIECE, RATE, Running, ToneMaker, tone
+
+from models.audio.pcm import pcm16_bytes
+from models.errors import GenerationFailed
+from models.inputs import DialogueInputs
+from serving.making import Listener, Made
+
+TAG = len("[S1] ")  # letters, each of which sounds
+
+
+@dataclass
+class Speaker(ToneMaker):
+    """A tenth of a second a letter. What stands behind "|" waits for the gate, "#" breaks it off; "||" and "##" do so
+    before anything sounds."""
+
+    asked: list[DialogueInputs] = field(default_factory=list)
+    prompts: list[bytes] = field(default_factory=list)
+
+    def make(
+        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+    ) -> Made:
+        assert streaming
+        self.asked.append(inputs)
+        if inputs.audio_prompt is not None:
+            self.prompts.append(inputs.audio_prompt.read_bytes())
+        made = super().make(prediction_id, inputs, folder, streaming, listener)
+        made.metrics["tokens"] = 9 * len(inputs.text)
+        return made
+
+    def _pieces(self, prediction_id: str, inputs: DialogueInputs, listener: Listener) -> Iterator[np.ndarray]:
+        if "||" in inputs.text:
+            self._wait(prediction_id)
+        for number, letter in enumerate(inputs.text):
+            if letter == "#" or "##" in inputs.text:
+                raise GenerationFailed("The model gave noise.")
+            if letter == "|":
+                self._wait(prediction_id)
+            piece = tone(number)
+            listener.audio(pcm16_bytes(piece), RATE)
+            listener.progress((number + 1) / len(inputs.text), (number + 1) * PIECE / RATE)
+            yield piece
+
+
+def body(**changes) -> dict:
+    """A request of the speech door; None leaves a field out."""
+    asked = {"model": "dia", "input": "Hi there.", "voice": "s1", "response_format": "wav", **changes}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def speak(service: Running, **changes):
+    """The whole answer."""
+    with service.client() as client:
+        return client.post("/v1/audio/speech", json=body(**changes))
+
+
+def refusal(answer, status: int = 400) -> dict:
+    """What a refusal says."""
+    assert answer.status_code == status, answer.text
+    assert answer.json().keys() == {"error"}
+    return answer.json()["error"]
+
+
+def seconds_of(audio: bytes) -> float:
+    return decode(audio, RATE).shape[1] / RATE
+
+
+def recording(folder: Path, seconds: float = 3.0, name: str = "voice.wav", gain: float = 1.0) -> bytes:
+    """A file of something like speech."""
+    return make_file(folder / name, gain * speechlike(seconds), "-c:a", "pcm_f32le").read_bytes()

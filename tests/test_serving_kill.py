@@ -1,0 +1,205 @@
+"""Accepted means kept: processes are killed at random moments, and nothing is lost, half done or told twice."""
+
+import hashlib
+import itertools
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from serving_child import write_spoken
+from serving_children_fixtures import Nursery, free_port, nursery, role
+from serving_fixtures import ALICE, wait_for
+from serving_http_fixtures import StandInServer, reply, serve
+
+from serving import database
+from serving.files import ARRIVAL_SECONDS, UNSEEN, Files
+from serving.store import FolderStore
+
+pytest_plugins = ["postgres_fixtures"]
+
+TEXT = "[S1] Oh"
+EVENTS = ["start", "output", "completed"]
+REFUSED_SHARE = 0.1  # of messages, which the receiver does not take the first time
+ONE_PROCESS = ({"web": True, "work": True},)
+ONE_WEB_TWO_WORKERS = ({"web": True}, {"work": True}, {"work": True})
+
+
+@dataclass
+class Campaign:
+    """children: one process for each of `roles`, killed and started again; callers post to the web one meanwhile."""
+
+    children: Nursery
+    receiver: StandInServer
+    folder: Path
+    roles: tuple[dict[str, Any], ...]
+    database_url: str
+    draw: random.Random
+    kills: int
+    predictions: int
+    posts_a_second: float
+    accepted: list[str] = field(default_factory=list)
+    unanswered: int = 0
+
+    def __post_init__(self) -> None:
+        self.shared = role(self.folder, free_port(), database_url=self.database_url, pause=0.02)
+        self.receiver.answers["/hook"] = _Flaky(self.draw.random())
+
+    def client(self) -> httpx.Client:
+        url = f"http://127.0.0.1:{self.shared['port']}"
+        return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ALICE}"}, timeout=30)
+
+    def run(self) -> None:
+        posting = threading.Thread(target=self._post_all)
+        running = [self.children.start(**self.shared, **one) for one in self.roles]
+        posting.start()
+        for _ in range(self.kills):
+            time.sleep(self.draw.choice([self.draw.uniform(0.0, 1.0), self.draw.uniform(0.5, 3.0)]))
+            victim = self.draw.randrange(len(running))
+            self.children.kill(running[victim])
+            running[victim] = self.children.start(**self.shared, **self.roles[victim])
+        posting.join()
+        wait_for(self._all_over, 120)
+        wait_for(lambda: set(self.accepted) <= {p for p, event in self.told() if event == "completed"}, 120)
+
+    def _post_all(self) -> None:
+        hook = self.receiver.url("/hook")
+        asked = {"input": {"text": TEXT}, "webhook": hook, "webhook_events_filter": EVENTS}
+        pauses = random.Random(self.predictions)
+        with self.client() as client:
+            while len(self.accepted) < self.predictions:
+                try:
+                    answer = client.post("/v1/models/parley/dia/predictions", json=asked)
+                except httpx.TransportError:
+                    self.unanswered += 1
+                    time.sleep(0.05)
+                    continue
+                assert answer.status_code == 201, answer.text
+                self.accepted.append(answer.json()["id"])
+                time.sleep(pauses.uniform(0, 2 / self.posts_a_second))
+
+    def _all_over(self) -> bool:
+        rows = self.rows()
+        return all(rows[p].status not in ("starting", "processing") for p in self.accepted)
+
+    def rows(self) -> dict[str, Any]:
+        with self.engine().connect() as connection:
+            return {row.id: row for row in connection.execute(sa.select(database.predictions))}
+
+    def engine(self) -> sa.Engine:
+        url = self.database_url or database.sqlite_url(self.folder / "parley.db")
+        return sa.create_engine(database.sqlalchemy_url(url), poolclass=sa.NullPool)
+
+    def told(self) -> dict[tuple[str, str], list[str]]:
+        """The ids of the messages that came, for each prediction and event."""
+        told = defaultdict(list)
+        for asked in list(self.receiver.asked):
+            prediction, event, _ = asked.headers["webhook-id"].rsplit("-", 2)
+            told[prediction, event].append(asked.headers["webhook-id"])
+        return told
+
+
+class _Flaky:
+    """Takes most messages at once, the others when they come again."""
+
+    def __init__(self, seed: float) -> None:
+        self._draw, self._seen = random.Random(seed), Counter[str]()
+
+    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
+        message = handler.headers["webhook-id"]
+        self._seen[message] += 1
+        refused = self._seen[message] == 1 and self._draw.random() < REFUSED_SHARE
+        reply(status=500 if refused else 200)(handler)
+
+
+def check(campaign: Campaign, folder: Path) -> None:
+    rows = campaign.rows()
+    assert {rows[p].status for p in campaign.accepted} == {"succeeded"}
+    for prediction in campaign.accepted:
+        assert_output_is_whole(campaign, rows[prediction], folder / prediction)
+    assert_told_once(campaign)
+    assert_nothing_else_is_stored(campaign)
+
+
+def assert_output_is_whole(campaign: Campaign, row: Any, path: Path) -> None:
+    """Its bytes are the row's, and what the seed says, however often it was begun."""
+    with campaign.client() as client:
+        audio = client.get(client.get(f"/v1/predictions/{row.id}").json()["output"]).content
+    with campaign.engine().connect() as connection:
+        file = connection.execute(sa.select(database.files).where(database.files.c.id == row.output)).one()
+    assert (hashlib.sha256(audio).hexdigest(), len(audio)) == (file.sha256, file.size)
+    write_spoken(path, TEXT, row.settled["seed"])
+    assert audio == path.read_bytes()
+
+
+def assert_told_once(campaign: Campaign) -> None:
+    """Of each event of each prediction one message, perhaps delivered more than once."""
+    told = campaign.told()
+    for prediction, event in itertools.product(campaign.accepted, EVENTS):
+        assert len(set(told[prediction, event])) == 1, (prediction, event)
+
+
+def assert_nothing_else_is_stored(campaign: Campaign) -> None:
+    """After a sweep the store's folder holds the files of the rows, and no byte more."""
+    store = FolderStore(campaign.folder / "files")
+    files = Files(campaign.engine(), store)
+    later = time.time() + ARRIVAL_SECONDS
+    store.sweep(later)
+    files.delete_expired(later)
+    with campaign.engine().connect() as connection:
+        rows = connection.execute(sa.select(database.files)).all()
+    assert UNSEEN not in {row.kind for row in rows}
+    stored = {path.name: path for path in (campaign.folder / "files").rglob("*") if path.is_file()}
+    assert stored.keys() == {row.id for row in rows}
+    for row in rows:
+        assert hashlib.sha256(stored[row.id].read_bytes()).hexdigest() == row.sha256
+
+
+def summary(campaign: Campaign) -> str:
+    deliveries = Counter(asked.headers["webhook-id"] for asked in campaign.receiver.asked)
+    attempts = Counter(row.attempt for row in campaign.rows().values())
+    return (
+        f"{campaign.kills} kills; {len(campaign.accepted)} predictions accepted, {campaign.unanswered} posts unanswered; "
+        f"begun {dict(sorted(attempts.items()))}; {deliveries.total()} webhooks delivered of {len(deliveries)} messages, "
+        f"{deliveries.total() - len(deliveries)} again"
+    )
+
+
+def carry_out(folder: Path, record: Any, **campaign: Any) -> None:
+    (folder / "data").mkdir()
+    with serve() as receiver, nursery() as children:
+        this = Campaign(children, receiver, folder / "data", **campaign)
+        started = time.monotonic()
+        this.run()
+        record("summary", f"{summary(this)}; {time.monotonic() - started:.0f} s")
+        check(this, folder)
+
+
+def test_a_few_kills_lose_nothing(tmp_path, record_property):
+    carry_out(
+        tmp_path, record_property, roles=ONE_PROCESS, database_url="", draw=random.Random(1), kills=3, predictions=8,
+        posts_a_second=4,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_fifty_kills_of_the_one_process_lose_nothing(tmp_path, record_property):
+    carry_out(
+        tmp_path, record_property, roles=ONE_PROCESS, database_url="", draw=random.Random(2), kills=55, predictions=200,
+        posts_a_second=6,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_fifty_kills_of_web_and_workers_on_postgresql_lose_nothing(tmp_path, database_url, record_property):
+    carry_out(
+        tmp_path, record_property, roles=ONE_WEB_TWO_WORKERS, database_url=database_url, draw=random.Random(3), kills=60,
+        predictions=200, posts_a_second=6,
+    )  # fmt: skip
