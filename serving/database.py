@@ -104,15 +104,33 @@ secrets = sa.Table(
 
 def open_database(url: str) -> sa.Engine:
     """The engine of a sqlite:/// or postgresql:// URL, with all tables there. May be called by many processes."""
-    options = {} if is_sqlite(url) else {"pool_pre_ping": True, "connect_args": _KEEPALIVE}
-    engine = sa.create_engine(sqlalchemy_url(url), pool_size=20, max_overflow=20, **options)
-    if is_sqlite(url):
-        sa.event.listen(engine, "connect", _keep_safe)
+    engine = _engine(url)
     # Of two processes that start together the second waits for the first one's tables.
     alone = "BEGIN IMMEDIATE" if is_sqlite(url) else "SELECT pg_advisory_xact_lock(727274)"
     with engine.begin() as connection:
         connection.exec_driver_sql(alone)
         metadata.create_all(connection)
+    return engine
+
+
+def open_hasty(url: str) -> sa.Engine:
+    """The same database, whose tables are there, for what may be lost in a power cut: it does not wait for the disk."""
+    engine = _engine(url)
+    hasty = "PRAGMA synchronous=NORMAL" if is_sqlite(url) else "SET synchronous_commit = off"
+
+    def set_up(connection: Any, _: Any) -> None:
+        connection.execute(hasty)
+        connection.commit()
+
+    sa.event.listen(engine, "connect", set_up)
+    return engine
+
+
+def _engine(url: str) -> sa.Engine:
+    options = {} if is_sqlite(url) else {"pool_pre_ping": True, "connect_args": _KEEPALIVE}
+    engine = sa.create_engine(sqlalchemy_url(url), pool_size=20, max_overflow=20, **options)
+    if is_sqlite(url):
+        sa.event.listen(engine, "connect", _keep_safe)
     return engine
 
 

@@ -1,15 +1,17 @@
 """The durable queue: predictions and webhooks as DBOS workflows. Knows what to call, not how audio is made.
 
-A prediction is one workflow whose id is the prediction's: work → announce. The first step begins anew after a crash,
-and what it changes is guarded by the record's state, so it may begin as often as it likes. A webhook is a workflow of
-its own with an id made of what it tells, so no crash makes it twice. One that is not taken is queued again for later
-with the same message id (at least once, never silently lost), so that a dead receiver keeps nobody's place.
+A prediction is one workflow whose id is the prediction's: work, then announce. After a crash it begins anew from its
+start; what it changes is guarded by the record's state, so it may begin as often as it likes, and it has no steps whose
+ends would be kept. A webhook is a workflow of its own with an id made of what it tells, so no crash makes it twice. One
+that is not taken is queued again for later with the same message id (at least once, never silently lost), so that a
+dead receiver keeps nobody's place.
 """
 
 import logging
 import math
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,13 +36,7 @@ UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 FORGOTTEN_AT_ONCE = 1000  # rows
 _ANY_NUMBER = 1000  # of recoveries: the record itself counts attempts
-_UNTIL_BACK: dict[str, Any] = {  # of a step: a database that is away is waited for, for hours
-    "retries_allowed": True,
-    "interval_seconds": 2.0,
-    "backoff_rate": 1.0,
-    "max_attempts": 5000,
-    "should_retry": lambda failed: isinstance(failed, AWAY),
-}
+AGAIN_SECONDS = 2.0  # between two tries while the database is away
 
 
 @dataclass(frozen=True)
@@ -160,29 +156,27 @@ class Work:
 def _register(work: Work) -> None:
     """The workflows, by the names under which they are queued."""
 
-    @DBOS.step(name="generate", **_UNTIL_BACK)
-    def generate(prediction_id: str) -> None:
-        work.predict(prediction_id)
-
-    @DBOS.step(name="announce", **_UNTIL_BACK)
-    def announce(prediction_id: str) -> None:
-        work.announce(prediction_id)
-
-    @DBOS.step(name="post")
-    def post(prediction_id: str, message_id: str, body: str) -> bool:
-        return _is_done(work, prediction_id, message_id, body)
-
     @DBOS.workflow(name=PREDICT, max_recovery_attempts=_ANY_NUMBER)
     def predict(prediction_id: str) -> None:
-        generate(prediction_id)
-        announce(prediction_id)
+        _until_back(lambda: work.predict(prediction_id))
+        _until_back(lambda: work.announce(prediction_id))
 
     @DBOS.workflow(name=SEND, max_recovery_attempts=_ANY_NUMBER)
     def send(prediction_id: str, message_id: str, body: str, attempt: int) -> None:
-        if not post(prediction_id, message_id, body) and attempt < DELIVERY_ATTEMPTS:
+        if not _is_done(work, prediction_id, message_id, body) and attempt < DELIVERY_ATTEMPTS:
             again = _options(WEBHOOKS, SEND, f"{message_id}-again-{attempt + 1}")
             again["delay_seconds"] = DELIVERY_SECONDS * DELIVERY_BACKOFF ** (attempt - 1)
             DBOS.enqueue_workflow_with_options(again, prediction_id, message_id, body, attempt + 1)
+
+
+def _until_back(do: Callable[[], None]) -> None:
+    """Do it, again and again while the database is away."""
+    while True:
+        try:
+            return do()
+        except AWAY:
+            log.exception("the database is away")
+            time.sleep(AGAIN_SECONDS)
 
 
 def _is_done(work: Work, prediction_id: str, message_id: str, body: str) -> bool:

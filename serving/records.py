@@ -79,8 +79,14 @@ class KeyConflict(ValueError):
 class Records:
     """The rows. on_change hears the id of every prediction that this process changes, after the change is kept."""
 
-    def __init__(self, engine: sa.Engine, on_change: Callable[[str], None] = lambda prediction_id: None) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        engine: sa.Engine,
+        on_change: Callable[[str], None] = lambda prediction_id: None,
+        hasty: sa.Engine | None = None,
+    ) -> None:
+        """hasty: the same database for what a power cut may take: how far a prediction is."""
+        self._engine, self._hasty = engine, hasty or engine
         self._on_change = on_change
 
     def create(self, prediction: Prediction) -> tuple[Prediction, bool]:
@@ -143,7 +149,8 @@ class Records:
     def report(self, now: Prediction, progress: float, audio_seconds: float, logs: str) -> bool:
         """How far it is, with all of its logs; False: it was cancelled, or someone else works on it."""
         values = {"progress": progress, "audio_seconds": audio_seconds, "logs": logs[-LONGEST_LOGS:]}
-        changed = self._change(self._still(now), values)
+        with self._hasty.begin() as connection:
+            changed = self._change(self._still(now), values, connection)
         if changed:
             self.tell(now.id)
         return bool(changed)

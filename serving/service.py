@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Self
 
 from serving.changes import Changes
-from serving.database import is_sqlite, open_database, sqlalchemy_url
+from serving.database import is_sqlite, open_database, open_hasty, sqlalchemy_url
 from serving.files import Files
 from serving.janitor import DEADLINE_SECONDS, SWEEP_SECONDS, Janitor, Sweep
 from serving.lease import DatabaseLease, FileLease, Lease
@@ -35,13 +35,14 @@ class Service:
         self.settings = settings
         self.changes = Changes()
         engine = open_database(settings.database)
-        self.engine = engine
+        hasty = open_hasty(settings.database)
+        self.engine, self._hasty = engine, hasty
         self.vault = Vault(engine)
-        self.records = Records(engine, self.changes.tell)
+        self.records = Records(engine, self.changes.tell, hasty)
         self.store = open_store(settings.data / "files", settings.bucket or None)
         self.files = Files(engine, self.store)
         self.voices = Voices(engine, self.files)
-        self.live = LiveAudio(engine, self.changes.tell)
+        self.live = LiveAudio(hasty, self.changes.tell)
         self.links = Links((settings.public_url or base_url).rstrip("/"), self.vault.links)
         self.json = PredictionJson(self.records, self.files, self.links)
         self.queue = Queue(sqlalchemy_url(settings.database))
@@ -64,6 +65,7 @@ class Service:
         self.stop_work()
         self._closing.close()
         self.queue.close()
+        self._hasty.dispose()
         self.engine.dispose()
 
     def start_work(

@@ -18,11 +18,12 @@ TAG = len("[S1] ")  # letters, each of which sounds
 
 @dataclass
 class Speaker(ToneMaker):
-    """A tenth of a second a letter. What stands behind "|" waits for the gate, "#" breaks it off; "||" and "##" do so
-    before anything sounds."""
+    """A tenth of a second a letter. What stands behind "|" waits for the gate, "~" sounds until the gate opens, "#"
+    breaks it off; "||" and "##" do so before anything sounds."""
 
     asked: list[DialogueInputs] = field(default_factory=list)
     prompts: list[bytes] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)  # predictions that are not worked on any more
 
     def make(
         self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
@@ -31,22 +32,31 @@ class Speaker(ToneMaker):
         self.asked.append(inputs)
         if inputs.audio_prompt is not None:
             self.prompts.append(inputs.audio_prompt.read_bytes())
-        made = super().make(prediction_id, inputs, folder, streaming, listener)
+        try:
+            made = super().make(prediction_id, inputs, folder, streaming, listener)
+        finally:
+            self.over.append(prediction_id)
         made.metrics["tokens"] = 9 * len(inputs.text)
         return made
 
     def _pieces(self, prediction_id: str, inputs: DialogueInputs, listener: Listener) -> Iterator[np.ndarray]:
         if "||" in inputs.text:
             self._wait(prediction_id)
-        for number, letter in enumerate(inputs.text):
+        for number, letter in enumerate(self._letters(inputs.text)):
             if letter == "#" or "##" in inputs.text:
                 raise GenerationFailed("The model gave noise.")
             if letter == "|":
                 self._wait(prediction_id)
             piece = tone(number)
             listener.audio(pcm16_bytes(piece), RATE)
-            listener.progress((number + 1) / len(inputs.text), (number + 1) * PIECE / RATE)
+            listener.progress(0.5, (number + 1) * PIECE / RATE)
             yield piece
+
+    def _letters(self, text: str) -> Iterator[str]:
+        for letter in text:
+            yield letter
+            while letter == "~" and not self.gate.wait(0.02):
+                yield letter
 
 
 def body(**changes) -> dict:

@@ -32,10 +32,10 @@ class Life(RuleBasedStateMachine):
 
     @initialize(has_deadline=st.booleans())
     def create(self, has_deadline):
-        engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-        metadata.create_all(engine)
+        self.engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        metadata.create_all(self.engine)
         self.told = []
-        self.records = Records(engine, self.told.append)
+        self.records = Records(self.engine, self.told.append)
         self.records.create(prediction(deadline=DEADLINE if has_deadline else None))
         self.has_deadline = has_deadline
         self.status = Status.STARTING
@@ -43,7 +43,7 @@ class Life(RuleBasedStateMachine):
         self.end = None
 
     def teardown(self):
-        self.records._engine.dispose()
+        self.engine.dispose()
 
     @rule()
     def begin(self):
@@ -100,7 +100,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+TestLife.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)
 
 
 def test_of_two_that_begin_it_together_each_knows_its_own_attempt(records):
