@@ -9,13 +9,24 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from models.errors import ParleyError
-from serving import files_door, listening_door, models_door, predictions, speech, tasks, voices_door
+from serving import (
+    files_door,
+    health,
+    listening_door,
+    models_door,
+    predictions,
+    speech,
+    tasks,
+    voices_door,
+    webhooks_door,
+)
 from serving.auth import Keys, NotAllowed
+from serving.documented import DocumentedApp
 from serving.door import Gate
 from serving.limits import Pace, TooOften
+from serving.metrics import Metrics, Timed
 from serving.middleware import Bounded, Named
 from serving.problems import answer
 from serving.records import KeyConflict
@@ -23,6 +34,7 @@ from serving.service import Service
 
 PAGE = Path(__file__).parent / "page"
 DOORS = (
+    health.router,
     predictions.router,
     listening_door.router,
     files_door.router,
@@ -30,12 +42,13 @@ DOORS = (
     tasks.router,
     speech.router,
     voices_door.router,
+    webhooks_door.router,
 )
 THREADS = 200  # a listener of encoded audio takes one
 BODY_OVERHEAD = 1 << 20  # bytes around an uploaded file
 DATA_URI_SHARE = 4 / 3  # base64 is longer than what it stands for
 
-_ANSWERED = (ParleyError, NotAllowed, TooOften, KeyConflict, HTTPException, RequestValidationError, Exception)
+_ANSWERED = (ParleyError, NotAllowed, TooOften, KeyConflict, HTTPException, RequestValidationError)
 
 
 def create_app(service: Service, keys: Keys) -> FastAPI:
@@ -47,17 +60,21 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
         to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
 
-    app = FastAPI(title="Parley", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = DocumentedApp(
+        title="Parley", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.service = service
     app.state.gate = Gate(keys, Pace(settings.requests_per_minute), Pace(settings.creations_per_minute))
+    app.state.metrics = Metrics(service.engine)
     for error in _ANSWERED:
         app.add_exception_handler(error, answer)
     for router in DOORS:
         app.include_router(router)
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.frontend("/", directory=PAGE, fallback=None)  # behind the doors, which answer to a wrong method themselves
     app.add_middleware(Bounded, most=int(settings.upload_bytes * DATA_URI_SHARE) + BODY_OVERHEAD)
     if settings.cors_origins:
         origins = settings.cors_origins.split(",")
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-    app.add_middleware(Named)
+    app.add_middleware(Named, answer=answer)
+    app.add_middleware(Timed, metrics=app.state.metrics)
     return app

@@ -128,7 +128,8 @@ def open_hasty(url: str) -> sa.Engine:
 
 def _engine(url: str) -> sa.Engine:
     options = {} if is_sqlite(url) else {"pool_pre_ping": True, "connect_args": _KEEPALIVE}
-    engine = sa.create_engine(sqlalchemy_url(url), pool_size=20, max_overflow=20, **options)
+    # hide_parameters: what errors quote would be callers' texts, links and secrets.
+    engine = sa.create_engine(sqlalchemy_url(url), pool_size=20, max_overflow=20, hide_parameters=True, **options)
     if is_sqlite(url):
         sa.event.listen(engine, "connect", _keep_safe)
     return engine

@@ -1,8 +1,10 @@
 """What every door needs of a request: who calls, how often they may, and the service. Knows no door's own form."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPBearer
 
 from serving.auth import Keys
 from serving.limits import Pace
@@ -39,11 +41,15 @@ def gate_of(request: Request) -> Gate:
     return gate
 
 
-def caller(request: Request) -> str:
+# For the description of the service: the gate itself reads the header.
+Token = Annotated[object, Security(HTTPBearer(scheme_name="bearer", auto_error=False))]
+
+
+def caller(request: Request, _: Token) -> str:
     """As a dependency of a route."""
     return gate_of(request).enter(request)
 
 
-def creator(request: Request) -> str:
+def creator(request: Request, _: Token) -> str:
     """As a dependency of a route that makes work."""
     return gate_of(request).create(request)

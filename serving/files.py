@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from serving.database import files as table
-from serving.ids import new_id
+from serving.ids import may_be_id, new_id
 from serving.store import CHUNK_BYTES, Store
 
 UPLOAD, OUTPUT, VOICE = "upload", "output", "voice"
@@ -76,6 +76,8 @@ class Files:
 
     def get(self, file_id: str, owner: str | None = None) -> File | None:
         """None also for one that has expired."""
+        if not may_be_id(file_id):
+            return None
         mine = [table.c.owner == owner] if owner is not None else []
         found = self._select(table.c.id == file_id, table.c.kind != UNSEEN, *mine)
         return found[0] if found and not found[0].expired else None

@@ -1,5 +1,6 @@
 """Door 2's files: upload, look at, download by signed link, delete. Callers' file names are shown, never used."""
 
+import json
 import re
 import tempfile
 import time
@@ -10,38 +11,53 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Header, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
-from pydantic import Json
+from pydantic import WithJsonSchema
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile as Part
 from starlette.exceptions import HTTPException
 
-from models.errors import InvalidRequest, Overloaded
-from serving import signing
+from models.errors import InvalidRequest
+from serving import answers, signing
 from serving.door import caller, creator, service_of
 from serving.files import UPLOAD, File
 from serving.prediction_json import moment
 from serving.service import Service
+from serving.studio import refuse_more_uploads
 
 PAGE = 100  # files
 LONGEST_NAME = 200  # characters
-LONGEST_METADATA = 10_000  # characters
+LONGEST_METADATA, DEEPEST_METADATA = 10_000, 20  # characters, levels
 INLINE = ("audio/", "image/")  # types a browser may show itself: they run no scripts
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 Here = Annotated[Service, Depends(service_of)]
 Caller = Annotated[str, Depends(caller)]
 Creator = Annotated[str, Depends(creator)]
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+Metadata = Annotated[
+    Any, Form(description="A JSON object."), WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
+]
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, **answers.gives(answers.StoredFile, 201))
 async def create(
-    service: Here, owner: Creator, content: UploadFile, metadata: Annotated[Json[dict[str, Any]] | None, Form()] = None
+    service: Here,
+    owner: Creator,
+    content: UploadFile,
+    filename: Annotated[str | None, Form(description="In the place of the one that came with the content.")] = None,
+    type_: Annotated[str | None, Form(alias="type", description="Likewise, the content's type.")] = None,
+    metadata: Metadata = None,
 ) -> dict[str, Any]:
     """Upload a file, to be used as an input."""
-    return show(await run_in_threadpool(_keep, service, owner, content, metadata or {}), service)
+    described = {
+        "name": _shown_name(filename or content.filename),
+        "content_type": _plain_type(type_ or content.content_type),
+        "metadata": await _metadata(metadata),
+    }
+    return show(await run_in_threadpool(_keep, service, owner, content, described), service)
 
 
-@router.get("")
+@router.get("", **answers.gives(answers.FilePage))
 def page(service: Here, owner: Caller, cursor: Annotated[str | None, Query()] = None) -> dict[str, Any]:
     """One's own uploads, newest first."""
     place = None
@@ -52,7 +68,7 @@ def page(service: Here, owner: Caller, cursor: Annotated[str | None, Query()] = 
     return {"results": [show(file, service) for file in rows[:PAGE]], "next": more, "previous": None}
 
 
-@router.get("/{file_id}")
+@router.get("/{file_id}", **answers.gives(answers.StoredFile))
 def get(file_id: str, service: Here, owner: Caller) -> dict[str, Any]:
     return show(_found(service, file_id, owner), service)
 
@@ -63,7 +79,7 @@ def delete(file_id: str, service: Here, owner: Caller) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/{file_id}/download")
+@router.get("/{file_id}/download", **answers.gives_bytes("*/*", 200, 206))
 def download(
     file_id: str,
     service: Here,
@@ -109,23 +125,16 @@ def show(file: File, service: Service) -> dict[str, Any]:
     return shown | ({"expires_at": moment(file.expires_at)} if file.expires_at is not None else {})
 
 
-def _keep(service: Service, owner: str, content: UploadFile, metadata: dict[str, Any]) -> File:
+def _keep(service: Service, owner: str, content: UploadFile, described: dict[str, Any]) -> File:
     limits = service.settings.limits
-    number, size = service.files.count(owner, UPLOAD)
-    if number >= limits.uploads or size >= limits.uploads_bytes:
-        raise Overloaded(
-            f"You have {number} files of {size} bytes here; at most {limits.uploads} and {limits.uploads_bytes} bytes "
-            "are kept. Delete some, or wait until they expire."
-        )
-    if len(str(metadata)) > LONGEST_METADATA:
-        raise InvalidRequest("metadata", f"is longer than {LONGEST_METADATA} characters; send less.")
+    refuse_more_uploads(service.files, owner, limits)
     with tempfile.NamedTemporaryFile(prefix="parley-") as temporary:
         written = 0
         while piece := content.file.read(1 << 20):
             written += len(piece)
             if written > limits.upload_bytes:
-                raise InvalidRequest(
-                    "content", f"is larger than {limits.upload_bytes} bytes; send a shorter recording."
+                raise HTTPException(
+                    413, f"The file has more than {limits.upload_bytes} bytes, the most that is taken. Send a shorter one."
                 )
             temporary.write(piece)
         temporary.flush()
@@ -135,12 +144,30 @@ def _keep(service: Service, owner: str, content: UploadFile, metadata: dict[str,
             Path(temporary.name),
             owner=owner,
             kind=UPLOAD,
-            name=_shown_name(content.filename),
-            content_type=_plain_type(content.content_type),
-            metadata=metadata,
             expires_at=time.time() + service.settings.keep_seconds,
+            **described,
         )
     return service.files.add(file)
+
+
+async def _metadata(given: Any) -> dict[str, Any]:
+    """Of a field, as most send it, or of a part that has a type of its own, as Replicate's JavaScript client does."""
+    text = await given.read() if isinstance(given, Part) else given or "{}"
+    if len(text) > LONGEST_METADATA:
+        raise InvalidRequest("metadata", f"is longer than {LONGEST_METADATA} characters; send less.")
+    try:
+        found = json.loads(text)
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()  # Python reads more than JSON may say
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("metadata", f"is no JSON ({error}). Send an object.") from error
+    if not isinstance(found, dict) or _deeper(found, DEEPEST_METADATA):
+        raise InvalidRequest("metadata", f"is no object, or one of over {DEEPEST_METADATA} levels. Send a flat object.")
+    return found
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper(one, levels - 1) for one in inside)
 
 
 def _found(service: Service, file_id: str, owner: str) -> File:

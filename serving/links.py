@@ -11,6 +11,7 @@ from serving.files import File
 LINK_SECONDS = 3600.0  # how long a signed link is good, unless its file goes earlier
 
 _DOWNLOAD = re.compile(r"/v1/files/([a-z0-9]{26})/download")
+_EXPIRY = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Links:
         parts = urlsplit(url)
         found = _DOWNLOAD.search(parts.path)
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if found is None or not {"owner", "expiry", "signature"} <= asked.keys() or not asked["expiry"].isdigit():
+        signed = {"owner", "expiry", "signature"} <= asked.keys() and _EXPIRY.fullmatch(asked["expiry"])
+        if found is None or not signed:
             return None
         good = signing.opens(
             self.secret, asked["owner"], found[1], int(asked["expiry"]), asked["signature"], time.time()

@@ -10,18 +10,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from models.audio.encode import CONTENT_TYPES, AudioFormat
-from serving import signing
+from models.errors import ParleyError
+from serving import answers, signing
 from serving.door import caller, gate_of, service_of
 from serving.events import events_of
 from serving.listening import Listening
 from serving.predictions import found
+from serving.records import Status
 from serving.service import Service
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
+EVENTS = "text/event-stream"
 Here = Annotated[Service, Depends(service_of)]
 
 
-@router.get("/{prediction_id}/stream")
+@router.get("/{prediction_id}/stream", **answers.gives_bytes(EVENTS, 200))
 async def stream(
     prediction_id: str,
     request: Request,
@@ -33,10 +36,10 @@ async def stream(
     owner = await run_in_threadpool(_owner, prediction_id, request, service, expiry, signature)
     prediction = await run_in_threadpool(found, service, prediction_id, owner)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events_of(prediction, service), 200, headers, "text/event-stream")
+    return StreamingResponse(events_of(prediction, service), 200, headers, EVENTS)
 
 
-@router.get("/{prediction_id}/audio")
+@router.get("/{prediction_id}/audio", **answers.gives_bytes("audio/*", 200))
 async def audio(
     prediction_id: str,
     service: Here,
@@ -46,7 +49,11 @@ async def audio(
     """Its audio from the first sample, as it is made. Waits for the first sound; breaks off if the rest fails."""
     prediction = await run_in_threadpool(found, service, prediction_id, owner)
     listening = Listening(service, prediction, output_format)
-    content: AsyncIterator[bytes] = await listening.open()
+    try:
+        content: AsyncIterator[bytes] = await listening.open()
+    except ParleyError as error:
+        ended = await run_in_threadpool(found, service, prediction_id, owner)
+        raise HTTPException(410 if ended.status is Status.SUCCEEDED else 409, str(error)) from error
     headers = {
         "Cache-Control": "no-store",
         "X-Sample-Rate": str(listening.sample_rate),

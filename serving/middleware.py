@@ -3,10 +3,13 @@
 import logging
 import secrets
 import time
+from collections.abc import Callable
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("parley.http")
@@ -25,14 +28,15 @@ SAFE_HEADERS = {
 class Named:
     """Gives each request an id, answers with it, and writes one line a request: no query, no token, no body."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response]) -> None:
+        """answer: to what nothing inside has answered."""
+        self._app, self._answer = app, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name, started, status = secrets.token_hex(8), time.perf_counter(), 500
+        name, started, status = secrets.token_hex(8), time.perf_counter(), 0
         scope.setdefault("state", {}).update(request_id=name, started_at=time.time())
 
         async def named(message: Message) -> None:
@@ -47,9 +51,14 @@ class Named:
 
         try:
             await self._app(scope, receive, named)
+        except Exception as error:
+            if status:  # its beginning has left: that it breaks off is all that can be said
+                raise
+            await self._answer(Request(scope), error)(scope, receive, named)
         finally:
             milliseconds = 1000 * (time.perf_counter() - started)
-            log.info("%s %s %s %d %.1f ms", name, scope["method"], scope["path"], status, milliseconds)
+            path = quote(scope["path"])  # a caller's line break stays in its line
+            log.info("%s %s %s %d %.1f ms", name, scope["method"], path, status, milliseconds)
 
 
 def started_at(request: Request) -> float:
@@ -70,7 +79,7 @@ class Bounded:
             return
         said = Headers(scope=scope).get("content-length", "")
         too_large = HTTPException(413, f"The body has more than {self._most} bytes, the most that is taken. Send less.")
-        read = int(said) if said.isdigit() and int(said) > self._most else 0
+        read = int(said) if said.isdecimal() and int(said) > self._most else 0
 
         async def counted() -> Message:
             nonlocal read

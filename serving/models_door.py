@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.exceptions import HTTPException
 
+from serving import answers
 from serving.catalog import MODELS, ServedModel
 from serving.door import caller, service_of
 from serving.prediction_json import moment
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(c
 Here = Annotated[Service, Depends(service_of)]
 
 
-@router.get("")
+@router.get("", **answers.gives(answers.ModelPage))
 def every(service: Here) -> dict[str, Any]:
     """All of them: `data` is OpenAI's list, `results` Replicate's page."""
     shown = [_model(model, service) for model in MODELS.values()]
@@ -26,7 +27,7 @@ def every(service: Here) -> dict[str, Any]:
     return {"object": "list", "data": data, "results": shown, "next": None, "previous": None}
 
 
-@router.get("/{name}")
+@router.get("/{name}", **answers.gives(answers.NamedModel))
 def openai_model(name: str) -> dict[str, Any]:
     """One, as OpenAI's clients ask for it: by its name without an owner."""
     for model in MODELS.values():
@@ -35,17 +36,17 @@ def openai_model(name: str) -> dict[str, Any]:
     raise HTTPException(404, f"There is no model {name[:80]!r}. Served: {', '.join(m.name for m in MODELS.values())}.")
 
 
-@router.get("/{owner}/{name}")
+@router.get("/{owner}/{name}", **answers.gives(answers.Model))
 def one(owner: str, name: str, service: Here) -> dict[str, Any]:
     return _model(named(owner, name), service)
 
 
-@router.get("/{owner}/{name}/versions")
+@router.get("/{owner}/{name}/versions", **answers.gives(answers.VersionPage))
 def versions(owner: str, name: str) -> dict[str, Any]:
     return {"results": [_version(named(owner, name))], "next": None, "previous": None}
 
 
-@router.get("/{owner}/{name}/versions/{version}")
+@router.get("/{owner}/{name}/versions/{version}", **answers.gives(answers.Version))
 def version(owner: str, name: str, version: str) -> dict[str, Any]:
     return _version(_versioned(owner, name, version))
 

@@ -11,6 +11,9 @@ from serving.records import Prediction, Records, Status
 from serving.worker import FILE_PREFIX
 
 
+NOT_BEGUN = "Its deadline passed before it was begun."
+
+
 class PredictionJson:
     def __init__(self, records: Records, files: Files, links: Links) -> None:
         self._records, self._files, self._links = records, files, links
@@ -26,8 +29,8 @@ class PredictionJson:
             "logs": p.logs,
             "output": self._link(p.output),
             "data_removed": p.data_removed,
-            "error": p.error,
-            "status": str(p.status),
+            "error": NOT_BEGUN if p.status is Status.ABORTED else p.error,
+            "status": str(_shown_status(p.status)),
             "source": "api",
             "created_at": moment(p.created_at),
             "metrics": self._metrics(p),
@@ -69,6 +72,11 @@ class PredictionJson:
             "stream": self._links.stream(p.id, p.owner, expiry),
             "web": f"{self._links.base}/?prediction={p.id}",
         }
+
+
+def _shown_status(status: Status) -> Status:
+    """Replicate has "aborted" too, but its Python client cannot read it, and its JavaScript client waits on for ever."""
+    return Status.CANCELED if status is Status.ABORTED else status
 
 
 def as_waited_for(shown: dict[str, Any]) -> dict[str, Any]:

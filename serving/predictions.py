@@ -1,5 +1,6 @@
 """Door 2: predictions as Replicate's HTTP API has them. Source: its OpenAPI document and its two official clients."""
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -9,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from models.errors import InvalidRequest
+from serving import answers
 from serving.catalog import MODELS, ServedModel
 from serving.door import caller, creator, service_of
 from serving.prediction_json import as_waited_for
@@ -21,6 +23,7 @@ from serving.webhooks import EVENTS, parse_events
 
 DOOR = "predictions"
 PAGE = 100  # predictions
+MOST_INPUTS = 100  # names of one input, known or not: each unknown one is told of
 
 router = APIRouter(prefix="/v1", tags=["predictions"])
 Here = Annotated[Service, Depends(service_of)]
@@ -35,7 +38,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    input: dict[str, Any] = Field(description="The model's inputs.")
+    input: dict[str, Any] = Field(max_length=MOST_INPUTS, description="The model's inputs.")
     stream: bool | None = Field(
         None, description="Audio leaves as soon as it is exact; whole passages are not checked."
     )
@@ -49,7 +52,7 @@ class VersionRequest(Request):
     version: str
 
 
-@router.post("/predictions", status_code=201)
+@router.post("/predictions", status_code=201, **answers.gives(answers.Prediction, 201, 202))
 async def create(
     asked: VersionRequest, service: Here, owner: Creator, prefer: Prefer = None, cancel_after: CancelAfter = None
 ) -> Response:
@@ -57,7 +60,11 @@ async def create(
     return await _create(model_of(asked.version), asked, service, owner, prefer, cancel_after)
 
 
-@router.post("/models/{model_owner}/{model_name}/predictions", status_code=201)
+@router.post(
+    "/models/{model_owner}/{model_name}/predictions",
+    status_code=201,
+    **answers.gives(answers.Prediction, 201, 202),
+)
 async def create_of_model(
     model_owner: str, model_name: str, asked: Request, service: Here, owner: Creator,
     prefer: Prefer = None, cancel_after: CancelAfter = None,
@@ -66,19 +73,19 @@ async def create_of_model(
     return await _create(named(model_owner, model_name), asked, service, owner, prefer, cancel_after)
 
 
-@router.get("/predictions")
+@router.get("/predictions", **answers.gives(answers.PredictionPage))
 async def page(service: Here, owner: Caller, cursor: Annotated[str | None, Query()] = None) -> dict[str, Any]:
     """One's own predictions, newest first."""
     return await run_in_threadpool(_page, service, owner, cursor)
 
 
-@router.get("/predictions/{prediction_id}")
+@router.get("/predictions/{prediction_id}", **answers.gives(answers.Prediction))
 async def get(prediction_id: str, service: Here, owner: Caller) -> dict[str, Any]:
     """One prediction as it is now."""
     return await run_in_threadpool(lambda: service.json.show(found(service, prediction_id, owner)))
 
 
-@router.post("/predictions/{prediction_id}/cancel")
+@router.post("/predictions/{prediction_id}/cancel", **answers.gives(answers.Prediction))
 async def cancel(prediction_id: str, service: Here, owner: Caller) -> dict[str, Any]:
     """Stop it, waiting or running. One that is over stays as it ended."""
 
@@ -92,11 +99,12 @@ async def cancel(prediction_id: str, service: Here, owner: Caller) -> dict[str, 
 async def _create(
     model: ServedModel, asked: Request, service: Service, owner: str, prefer: str | None, cancel_after: str | None
 ) -> Response:
-    seconds, deadline = wait_seconds(prefer), cancel_seconds(cancel_after)
+    began, seconds, deadline = time.monotonic(), wait_seconds(prefer), cancel_seconds(cancel_after)
     accepted = await run_in_threadpool(_accept, model, asked, service, owner, deadline)
     if seconds is None:
         return JSONResponse(await run_in_threadpool(service.json.show, accepted), 201)
-    now = await ended(service, accepted, seconds)
+    # Clients count from when they asked, and give up half a second after that many.
+    now = await ended(service, accepted, max(0.0, seconds - (time.monotonic() - began)))
     shown = await run_in_threadpool(service.json.show, now)
     return JSONResponse(as_waited_for(shown), 201 if now.status.final else 202)
 

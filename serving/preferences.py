@@ -12,17 +12,16 @@ _DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s?)?")
 
 
 def wait_seconds(prefer: str | None) -> float | None:
-    """How long the answer may wait for the end; None: not at all. Raises InvalidRequest."""
-    if prefer is None:
-        return None
-    for wish in (part.strip() for part in prefer.split(",")):
-        if wish == "respond-async":
-            return None
+    """How long the answer may wait for the end; None: not at all. Raises InvalidRequest.
+
+    What is not known is passed over, and "respond-async, wait=10" waits 10 s: RFC 7240, sections 2 and 4.3.
+    """
+    for wish in (part.strip().lower() for part in (prefer or "").split(",")):
         if found := _WAIT.fullmatch(wish):
             return float(found[1] or LONGEST_WAIT)
-        if wish.startswith("wait"):
+        if re.match(r"wait(?![\w-])", wish):
             raise InvalidRequest(
-                "Prefer", f"is {prefer[:60]!r}; write wait, or wait=1 to wait={LONGEST_WAIT} (seconds)."
+                "Prefer", f"is {wish[:60]!r}; write wait, or wait=1 to wait={LONGEST_WAIT} (seconds)."
             )
     return None
 

@@ -1,5 +1,6 @@
 """Errors → answers. Each door has its own form for them; the statuses are the same. Knows the doors' paths."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -125,5 +126,12 @@ def task_error(problem: Problem, started_at: float) -> dict[str, Any]:
     )
 
 
+class _Answer(JSONResponse):
+    """What it quotes may hold half a surrogate pair, which JSON can say and no answer can hold: it is shown as "?"."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False).encode(errors="replace")
+
+
 def _answer(problem: Problem, content: dict[str, Any], media_type: str = "application/json") -> JSONResponse:
-    return JSONResponse(content, problem.status, headers=dict(problem.headers), media_type=media_type)
+    return _Answer(content, problem.status, headers=dict(problem.headers), media_type=media_type)

@@ -287,7 +287,7 @@ def parse_url(url: str, field: str) -> httpx.URL:
     example = "Write it like https://example.com/path."
     try:
         target = httpx.URL(url)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:  # the second: it holds half a surrogate pair
         raise InvalidRequest(field, f"is no URL. {example}") from error
     if target.scheme not in ("http", "https"):
         raise InvalidRequest(field, f"has the scheme {target.scheme!r} where http or https is needed. {example}")

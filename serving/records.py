@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from serving.database import predictions as table
+from serving.ids import may_be_id
 
 LONGEST_LOGS = 100_000  # characters kept of a prediction's logs: the newest
 
@@ -112,6 +113,8 @@ class Records:
 
     def get(self, prediction_id: str, owner: str | None = None) -> Prediction | None:
         """owner: whose it must be, if given."""
+        if not may_be_id(prediction_id):
+            return None
         found = self._select(table.c.id == prediction_id, *([table.c.owner == owner] if owner is not None else []))
         return found[0] if found else None
 

@@ -11,6 +11,10 @@ from serving.database import sqlite_url
 from serving.fetch import FetchLimits
 from serving.studio import Limits
 
+_ABOVE_ZERO = (
+    "keep_hours", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute", "most_waiting",
+    "upload_bytes",
+)  # fmt: skip
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -62,7 +66,7 @@ class Settings:
             raise InvalidRequest(
                 "no_auth", f"is given with host {self.host}; without tokens only loopback (127.0.0.1) is served."
             )
-        for name in ("keep_hours", "at_once", "grace_seconds", "requests_per_minute", "most_waiting", "upload_bytes"):
+        for name in _ABOVE_ZERO:
             if getattr(self, name) <= 0:
                 raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0.")
 

@@ -43,7 +43,7 @@ def _content_type(response_format: AudioFormat) -> str:
 _ANSWERS: dict[str, Any] = {kind: {} for kind in (*map(_content_type, CONTENT_TYPES), EVENTS)}
 
 
-@router.post("/speech", response_class=WhileHeard, responses={200: {"content": _ANSWERS}})
+@router.post("/speech", status_code=200, response_class=WhileHeard, responses={200: {"content": _ANSWERS}})
 async def create(wanted: SpeechRequest, request: Request, service: Here, owner: Creator) -> Response:
     """Speak a text: bytes of audio, or events that carry them. Answers as soon as there is something to hear."""
     with in_their_words():

@@ -7,6 +7,7 @@ janitor queues it.
 import hashlib
 import json
 import logging
+import re
 import secrets
 import tempfile
 import time
@@ -23,10 +24,13 @@ from serving.fetch import decode_data_uri
 from serving.files import UPLOAD, Files
 from serving.ids import new_id
 from serving.links import Links
+from serving.public_http import parse_url
 from serving.records import Prediction, Records, Status
 from serving.worker import FILE_PREFIX
 
 log = logging.getLogger("parley")
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ class Studio:
         return value
 
     def _upload(self, owner: str, name: str, content: bytes, content_type: str) -> str:
+        refuse_more_uploads(self._files, owner, self._limits)
         with tempfile.NamedTemporaryFile(prefix="parley-") as temporary:
             temporary.write(content)
             temporary.flush()
@@ -145,8 +150,21 @@ class Studio:
             return self._files.add(self._files.put_bytes(Path(temporary.name), expires_at=expires_at, **described)).id
 
 
+def refuse_more_uploads(files: Files, owner: str, limits: Limits) -> None:
+    """Raises Overloaded where the owner has as many as are kept."""
+    number, size = files.count(owner, UPLOAD)
+    if number >= limits.uploads or size >= limits.uploads_bytes:
+        raise Overloaded(
+            f"You have {number} files of {size} bytes here; at most {limits.uploads} and {limits.uploads_bytes} bytes "
+            "are kept. Delete some, or wait until they expire."
+        )
+
+
 def check(model: ServedModel, given: Mapping[str, Any]) -> None:
     """All that can be said of the inputs without their files. Raises InvalidRequest."""
+    for name, value in given.items():
+        if isinstance(value, str) and _HALF_CHARACTER.search(value):
+            raise InvalidRequest(name, "holds half a surrogate pair, which is no character. Leave it out.")
     stood_in = dict(given)
     for name in model.file_inputs:
         if name in stood_in:
@@ -161,6 +179,8 @@ def _check_link(field_name: str, value: Any) -> None:
         raise InvalidRequest(
             field_name, f"is {shown}; send the file's http(s) URL, its content as a data: URI, or upload it first."
         )
+    if not value.startswith("data:"):
+        parse_url(value, field_name)
 
 
 def _settled(model: ServedModel, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from models.errors import InvalidRequest
+from serving import answers
 from serving.door import caller, creator, service_of
 from serving.files_door import send
 from serving.middleware import started_at
@@ -43,20 +44,20 @@ Key = Annotated[
 ]
 
 
-@router.post("/audio_generation")
+@router.post("/audio_generation", **answers.gives(answers.TaskAnswer))
 def create(sent: Sent, service: Here, owner: Creator, started: Started, key: Key = None) -> dict[str, Any]:
     """Start a task. It is answered at once; ask for its status then."""
     return envelope(_json(service).show(_accept(service, owner, read_task(sent), read_key(key))), started)
 
 
-@router.get("/audio_generation/{task_id}")
-@router.post("/audio_generation/{task_id}")
+@router.get("/audio_generation/{task_id}", **answers.gives(answers.TaskAnswer))
+@router.post("/audio_generation/{task_id}", **answers.gives(answers.TaskAnswer))
 def status(task_id: str, service: Here, owner: Caller, started: Started) -> dict[str, Any]:
     """One task as it is now."""
     return envelope(_json(service).show(_found(service, task_id, owner)), started)
 
 
-@router.get("/audio_generation/{task_id}/result")
+@router.get("/audio_generation/{task_id}/result", **answers.gives_bytes("audio/*", 200, 206))
 def result(
     task_id: str, service: Here, owner: Caller, wanted: Annotated[str | None, Header(alias="range")] = None
 ) -> StreamingResponse:
@@ -72,8 +73,8 @@ def result(
     return send(file, service, wanted)
 
 
-@router.delete("/audio_generation/{task_id}")
-@router.post("/audio_generation/{task_id}/cancel")
+@router.delete("/audio_generation/{task_id}", **answers.gives(answers.TaskAnswer))
+@router.post("/audio_generation/{task_id}/cancel", **answers.gives(answers.TaskAnswer))
 def cancel(task_id: str, service: Here, owner: Caller, started: Started) -> dict[str, Any]:
     """Stop it, waiting or running. One that is over stays as it ended."""
     cancelled = service.records.cancel(_found(service, task_id, owner).id)
@@ -84,7 +85,7 @@ def cancel(task_id: str, service: Here, owner: Caller, started: Started) -> dict
     return envelope(_json(service).show(task), started)
 
 
-@router.get("/tasks")
+@router.get("/tasks", **answers.gives(answers.TaskPageAnswer))
 def history(
     service: Here,
     owner: Caller,

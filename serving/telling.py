@@ -9,7 +9,7 @@ import httpx
 from serving.prediction_json import PredictionJson
 from serving.queue import Message, Queue
 from serving.records import Prediction, Records, Status
-from serving.webhooks import Throttle, deliver, signed_headers
+from serving.webhooks import Throttle, deliver, secret_of, signed_headers
 
 ENDS = ("output", "completed")  # told by `announce`, which a crash cannot skip
 
@@ -49,7 +49,8 @@ class Telling:
         if now is None or now.webhook is None:
             return
         content = body.encode()
-        headers = signed_headers(self._secret, message_id, int(time.time()), content)
+        secret = secret_of(self._secret, now.owner)
+        headers = signed_headers(secret, message_id, int(time.time()), content)
         deliver(self._client, now.webhook, content, {**headers, "content-type": "application/json"})
 
     def _next(self, prediction_id: str) -> int | None:

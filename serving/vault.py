@@ -21,7 +21,7 @@ class Vault:
 
     @property
     def webhooks(self) -> str:
-        """What webhooks are signed with: whsec_…"""
+        """What the secrets of webhooks are made from: whsec_…"""
         return self._shared(WEBHOOKS, make_secret())
 
     def _shared(self, name: str, fresh: str) -> str:

@@ -19,6 +19,7 @@ from models.audio.read import read_audio
 from models.audio.write import write_audio
 from models.dia.script import parse_script
 from models.errors import InvalidRequest, UnreadableAudio
+from serving import answers
 from serving.door import caller, creator, service_of
 from serving.files import VOICE
 from serving.service import Service
@@ -44,7 +45,7 @@ class Update(BaseModel):
     transcript: str
 
 
-@router.post("")
+@router.post("", **answers.gives(answers.Voice))
 def create(
     service: Here,
     owner: Creator,
@@ -67,7 +68,7 @@ def create(
     return show(service.voices.add(Voice(owner, name, agreed, words, file.id), file))
 
 
-@router.get("")
+@router.get("", **answers.gives(answers.VoiceList))
 def every(service: Here, owner: Caller) -> dict[str, Any]:
     """One's own voices, newest first, and the names of the built-in ones."""
     data = [show(voice) for voice in service.voices.of(owner)]
@@ -75,18 +76,18 @@ def every(service: Here, owner: Caller) -> dict[str, Any]:
     return {"object": "list", "data": data, **ends, "has_more": False, "built_in": list(BUILT_IN)}
 
 
-@router.get("/{voice_id}")
+@router.get("/{voice_id}", **answers.gives(answers.Voice))
 def get(voice_id: str, service: Here, owner: Caller) -> dict[str, Any]:
     return show(_found(service, voice_id, owner))
 
 
-@router.post("/{voice_id}")
+@router.post("/{voice_id}", **answers.gives(answers.Voice))
 def update(voice_id: str, said: Update, service: Here, owner: Caller) -> dict[str, Any]:
     """Write down what its recording says."""
     return show(service.voices.write_down(_found(service, voice_id, owner), _script(said.transcript)))
 
 
-@router.delete("/{voice_id}")
+@router.delete("/{voice_id}", **answers.gives(answers.VoiceDeleted))
 def delete(voice_id: str, service: Here, owner: Caller) -> dict[str, Any]:
     """Its recording goes with it; predictions that wait for it fail."""
     service.voices.remove(_found(service, voice_id, owner))

@@ -25,8 +25,17 @@ TRANSIENT_STATUSES = (408, 409, 425, 429)  # the only 4xx that another attempt m
 
 
 def make_secret() -> str:
-    """A new signing secret, as `GET /v1/webhooks/default/secret` shows it."""
+    """A new signing secret."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def secret_of(secret: str, owner: str) -> str:
+    """What the webhooks of one owner are signed with, who may know it: it tells nothing of another's.
+
+    secret: the deployment's, which nobody is shown.
+    """
+    digest = hmac.new(_key(secret), owner.encode(), hashlib.sha256).digest()
+    return SECRET_PREFIX + base64.b64encode(digest).decode()
 
 
 def signed_headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:

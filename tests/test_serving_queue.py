@@ -92,6 +92,7 @@ def log(queue):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(queues, "DELIVERY_SECONDS", 0.01)
         patch.setattr(queues, "DELIVERY_BACKOFF", 1.0)
+        patch.setattr(queues, "DELIVERY_ATTEMPTS", 3)
         patch.setattr(queues, "AGAIN_SECONDS", 0.05)
         with working(queue, Log()) as log:
             yield log
@@ -170,7 +171,7 @@ def test_a_message_that_is_never_taken_is_sent_no_more_after_so_many_times(queue
     message = Message("p-never", "completed")
     log.doing[message.id] = [raising(DeliveryFailed("status 500", retry=True))] * 100
     queue.send(message, "{}")
-    wait_for(lambda: log.done.count(message.id) == queues.DELIVERY_ATTEMPTS, 60)
+    wait_for(lambda: log.done.count(message.id) == queues.DELIVERY_ATTEMPTS)
     time.sleep(1.5)
     assert log.done.count(message.id) == queues.DELIVERY_ATTEMPTS
 

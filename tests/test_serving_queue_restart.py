@@ -21,7 +21,8 @@ def queue(tmp_path):
 def test_what_an_older_process_left_waiting_or_begun_is_done_by_a_new_one_of_its_name(queue):
     """Also after an upgrade: the version of the workflows is not that of the release."""
     old = Log()
-    old.doing["begun"] = old.doing["p-completed-0"] = [raising(GivenUp())]  # nothing more happens, as after kill -9
+    for name in ("begun", "p-completed-0"):
+        old.doing[name] = [raising(GivenUp())]  # nothing more happens to it, as after kill -9
     with working(queue, old):
         queue.predict("begun")
         queue.send(Message("p", "completed"), "{}")

@@ -12,6 +12,7 @@ from audio_fixtures import silence, tone
 from serving_fixtures import BOB, running, wait_for
 from speech_fixtures import Speaker, recording, refusal, speak
 
+from models.errors import InvalidRequest
 from serving import voices
 from serving.files import VOICE
 
@@ -133,7 +134,7 @@ def test_a_dialogue_keeps_its_speakers_in_a_stored_voice(service, client, spoken
     )
 
 
-@pytest.mark.parametrize("transcript", [None, "", " "])
+@pytest.mark.parametrize("transcript", [None, " "])
 def test_a_voice_without_a_transcript_waits_for_one(service, client, spoken, transcript):
     voice = stored(client, spoken, transcript=transcript)
     assert voice["transcript"] is None
@@ -206,15 +207,20 @@ def test_two_recordings_are_one_too_many(client, spoken):
     assert "was sent 2 times" in refusal(answer)["message"]
 
 
-def test_a_name_is_taken_once(service, client, spoken):
+def test_a_name_is_taken_once(service, client, spoken, tmp_path):
     voice = stored(client, spoken)
     problem = refusal(store(client, spoken))
     assert (problem["param"], problem["code"]) == ("name", "invalid_value")
-    row, file = service.service.voices.find("alice", voice["id"]), kept_file(service, voice)
-    with pytest.raises(voices.InvalidRequest, match="you have a voice of that name"):  # by one who came at once
+    files = service.service.files
+    (tmp_path / "voice.flac").write_bytes(b"fLaC")
+    described = {"owner": "alice", "kind": VOICE, "name": "voice.flac", "content_type": "audio/flac"}
+    file = files.put_bytes(tmp_path / "voice.flac", **described)
+    with pytest.raises(InvalidRequest, match="you have a voice of that name"):  # two at once: both were checked before
         service.service.voices.add(voices.Voice("alice", "Ann", CONSENT, "", file.id), file)
     assert client.get("/v1/audio/voices").json()["data"] == [voice]
-    assert row is not None
+    assert files.get(file.id) is None
+    with pytest.raises(FileNotFoundError):
+        files.read(file)
 
 
 def test_an_owner_has_so_many_voices_and_no_more(client, spoken, monkeypatch):
@@ -234,7 +240,7 @@ def test_a_voice_that_is_deleted_while_speech_waits_for_it_fails_that(service, c
     voice = stored(client, spoken)
     service.maker.gate.clear()
     with ThreadPoolExecutor(2) as callers:  # one prediction is made at a time
-        first = callers.submit(speak, service, input="||")
+        first = callers.submit(speak, service, input="A||")
         wait_for(lambda: service.service.records.waiting("alice") == 1)
         second = callers.submit(speak, service, voice="Ann")
         wait_for(lambda: service.service.records.waiting("alice") == 2)

@@ -158,6 +158,7 @@ def test_one_that_another_has_begun_meanwhile_is_not_touched(house):
     """This worker was taken for dead. Before, it cancelled what the other one was making."""
     now = house.work(lambda listener: house.records.begin("p1"))
     assert (now.status, now.attempt) == (Status.PROCESSING, 2)
+    house.maker.making = lambda listener: None
     house.new_worker().work("p1")
     assert (house.now.status, house.now.attempt) == (Status.SUCCEEDED, 3)
 

@@ -1,0 +1,32 @@
+"""npm packages for tests that run a client under node: installed once, kept in pytest's cache."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+INSTALL_SECONDS = 120
+
+
+def npm_package(cache: pytest.Cache, name: str, version: str) -> Path:
+    """A folder from which node can import the package. Skips the test where there is no node, or npm cannot install."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    folder = cache.mkdir(f"npm-{name}-{version}")
+    done = folder / "installed"
+    if not done.exists():
+        quiet = ("--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+        (folder / "package.json").write_text("{}")
+        _run(["npm", "install", *quiet, f"{name}@{version}"], folder)
+        done.touch()
+    return folder
+
+
+def _run(command: list[str], folder: Path) -> None:
+    try:
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm installed nothing within {INSTALL_SECONDS} s")
+    if ran.returncode:
+        pytest.skip(f"npm cannot install: {ran.stderr.strip()[-200:]}")
