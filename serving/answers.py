@@ -3,11 +3,16 @@
 The doors build what they answer; tests hold it against these forms, door 2's also against Replicate's description.
 """
 
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+)
 
 from fastapi import Response
 from pydantic import AwareDatetime, ConfigDict, Field, WithJsonSchema, with_config
-from typing_extensions import NotRequired, TypedDict  # pydantic takes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic takes the one of typing only from Python 3.12 on
 
 Url = Annotated[str, WithJsonSchema({"type": "string", "format": "uri"})]
 Link = Annotated[Url, Field(description="Signed: it opens without a token, for a while.")]

@@ -147,6 +147,10 @@ def sqlalchemy_url(url: str) -> str:
     return url
 
 
+def sqlite_path(url: str) -> Path:
+    return Path(sa.make_url(url).database or "")
+
+
 def sqlite_url(path: Path) -> str:
     """Of a file, whose folder is made for its owner's eyes only."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

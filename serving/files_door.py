@@ -134,7 +134,8 @@ def _keep(service: Service, owner: str, content: UploadFile, described: dict[str
             written += len(piece)
             if written > limits.upload_bytes:
                 raise HTTPException(
-                    413, f"The file has more than {limits.upload_bytes} bytes, the most that is taken. Send a shorter one."
+                    413,
+                    f"The file has more than {limits.upload_bytes} bytes, the most that is taken. Send a shorter one.",
                 )
             temporary.write(piece)
         temporary.flush()

@@ -80,11 +80,11 @@ class Rescue:
 
     def _queue_lost(self) -> None:
         before = time.time() - LOST_SECONDS
-        known = self._queue.unfinished()  # first: what is active afterwards was unfinished now
-        for prediction in self._records.active():
-            if prediction.id not in known and prediction.created_at < before:
-                log.warning("prediction %s was not in the queue", prediction.id)
-                self._queue.predict_anew(prediction.id)
+        known = self._queue.unfinished()  # first: what is not over afterwards was unfinished now
+        for prediction_id in self._records.unfinished(before):
+            if prediction_id not in known:
+                log.warning("prediction %s was not in the queue", prediction_id)
+                self._queue.predict_anew(prediction_id)
 
     def _rescue_from(self, executor: str) -> None:
         """Under its own lease, so that one process does it, and only while the executor is dead."""

@@ -10,7 +10,6 @@ from serving.links import LINK_SECONDS, Links
 from serving.records import Prediction, Records, Status
 from serving.worker import FILE_PREFIX
 
-
 NOT_BEGUN = "Its deadline passed before it was begun."
 
 
@@ -75,7 +74,7 @@ class PredictionJson:
 
 
 def _shown_status(status: Status) -> Status:
-    """Replicate has "aborted" too, but its Python client cannot read it, and its JavaScript client waits on for ever."""
+    """Replicate has "aborted" too, but its Python client cannot read it, and its JavaScript client waits for ever."""
     return Status.CANCELED if status is Status.ABORTED else status
 
 

@@ -20,9 +20,7 @@ def wait_seconds(prefer: str | None) -> float | None:
         if found := _WAIT.fullmatch(wish):
             return float(found[1] or LONGEST_WAIT)
         if re.match(r"wait(?![\w-])", wish):
-            raise InvalidRequest(
-                "Prefer", f"is {wish[:60]!r}; write wait, or wait=1 to wait={LONGEST_WAIT} (seconds)."
-            )
+            raise InvalidRequest("Prefer", f"is {wish[:60]!r}; write wait, or wait=1 to wait={LONGEST_WAIT} (seconds).")
     return None
 
 

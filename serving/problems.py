@@ -130,7 +130,7 @@ class _Answer(JSONResponse):
     """What it quotes may hold half a surrogate pair, which JSON can say and no answer can hold: it is shown as "?"."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=False).encode(errors="replace")
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _answer(problem: Problem, content: dict[str, Any], media_type: str = "application/json") -> JSONResponse:

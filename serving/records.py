@@ -203,6 +203,12 @@ class Records:
         mine = [table.c.owner == owner] if owner is not None else []
         return self._select(table.c.status.in_(status), *mine, order=(table.c.created_at, table.c.id))
 
+    def unfinished(self, created_before: float) -> list[str]:
+        """The ids of those that are not over."""
+        wanted = (table.c.status.in_(ACTIVE), table.c.created_at < created_before)
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(table.c.id).where(*wanted)).scalars())
+
     def _count(self, *wanted: sa.ColumnElement[bool]) -> int:
         with self._engine.connect() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(table).where(*wanted)).scalar_one()

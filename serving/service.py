@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Self
 
 from serving.changes import Changes
-from serving.database import is_sqlite, open_database, open_hasty, sqlalchemy_url
+from serving.database import is_sqlite, open_database, open_hasty, sqlalchemy_url, sqlite_path
 from serving.files import Files
 from serving.janitor import DEADLINE_SECONDS, SWEEP_SECONDS, Janitor, Sweep
 from serving.lease import DatabaseLease, FileLease, Lease
@@ -83,7 +83,7 @@ class Service:
 
     def lease_of(self, name: str) -> AbstractContextManager[Lease]:
         if is_sqlite(self.settings.database):
-            return FileLease(self.settings.data, name)
+            return FileLease(sqlite_path(self.settings.database).parent, name)
         return DatabaseLease(self.engine, name)
 
     @property

@@ -163,7 +163,7 @@ def refuse_more_uploads(files: Files, owner: str, limits: Limits) -> None:
 def check(model: ServedModel, given: Mapping[str, Any]) -> None:
     """All that can be said of the inputs without their files. Raises InvalidRequest."""
     for name, value in given.items():
-        if isinstance(value, str) and _HALF_CHARACTER.search(value):
+        if any(_HALF_CHARACTER.search(text) for text in (name, value) if isinstance(text, str)):
             raise InvalidRequest(name, "holds half a surrogate pair, which is no character. Leave it out.")
     stood_in = dict(given)
     for name in model.file_inputs:

@@ -95,7 +95,7 @@ class Working:
         client = stack.enter_context(public_client(allow_private=settings.allow_private, seconds=WEBHOOK_SECONDS))
         telling = Telling(service.records, service.json, service.queue, service.vault.webhooks, client)
         rooms = Rooms(service.engine, service.records, service.files, service.live)
-        folder = _empty(settings.data / "work" / name)
+        folder = self._folder(name)
         worker = Worker(rooms, makers, settings.fetching, settings.keep_seconds, folder, telling.tell)
         stack.enter_context(self._janitor(worker, telling, name))
         work = queues.Work(worker.work, telling.announce, telling.post)
@@ -114,6 +114,17 @@ class Working:
         for workflow_id, queue_name in self._service.queue.running_on(name):
             self._service.queue.hand_back(workflow_id, queue_name)
 
+    def _folder(self, name: str) -> Path:
+        """An empty one of this name's own. What processes that were killed left in theirs is nobody's any more."""
+        work = self._service.settings.data / "work"
+        for left in work.glob("*"):
+            with self._service.lease_of(left.name) as lease:
+                if lease.held or left.name == name:
+                    shutil.rmtree(left, ignore_errors=True)
+        folder = work / name
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
     def _janitor(self, worker: Worker, telling: Telling, name: str) -> AbstractContextManager[object]:
         service = self._service
         return Janitor(
@@ -123,13 +134,6 @@ class Working:
                 lambda: announce_unbegun(service.records, telling.announce): RESCUE_SECONDS,
             }
         )
-
-
-def _empty(folder: Path) -> Path:
-    """What a process of this name left there when it was killed is nobody's any more."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    return folder
 
 
 def _host() -> str:

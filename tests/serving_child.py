@@ -1,6 +1,7 @@
 """A process of the service with a maker that needs no model, for tests that kill it or ask it to end.
 
-python serving_child.py ROLE      one process, here; ROLE as JSON: {"web": true, "work": true, "pause": 0.01, …settings}
+python serving_child.py ROLE      one process, here; ROLE as JSON: {"web": true, "work": true, …settings} and, of the
+                                  maker, "pause" and "loading" (seconds) and "broken"
 python serving_child.py           for each such line of stdin a process of its own, whose id is printed: quick to start,
                                   as everything is imported already
 """
@@ -58,6 +59,7 @@ def run(role: dict[str, Any]) -> NoReturn:
     settings = dict(role)
     web, works = settings.pop("web", False), settings.pop("work", False)
     pause, loading = settings.pop("pause", 0.0), settings.pop("loading", 0.0)
+    broken = settings.pop("broken", False)
     data = Path(settings.pop("data"))
     data.mkdir(exist_ok=True)
     logging.basicConfig(
@@ -66,6 +68,8 @@ def run(role: dict[str, Any]) -> NoReturn:
 
     def load() -> Makers:
         time.sleep(loading)
+        if broken:
+            raise OSError("no weights here")
         return {DIA.full_name: SeededMaker(pause=pause)}
 
     given = Settings(data=data, workers=int(works), allow_private=True, **settings)

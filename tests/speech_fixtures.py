@@ -1,10 +1,13 @@
 """A maker for the speech door that sounds a tone, and waits and breaks down where the text says so."""
 
+import re
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from audio_fixtures import decode, make_file, speechlike
 from serving_fixtures import PIECE, RATE, Running, ToneMaker, tone
 
@@ -36,27 +39,37 @@ class Speaker(ToneMaker):
             made = super().make(prediction_id, inputs, folder, streaming, listener)
         finally:
             self.over.append(prediction_id)
-        made.metrics["tokens"] = 9 * len(inputs.text)
-        return made
+        seconds = soundfile.info(made.path).duration
+        return replace(made, metrics=made.metrics | {"audio_seconds": seconds, "tokens": round(90 * seconds)})
 
     def _pieces(self, prediction_id: str, inputs: DialogueInputs, listener: Listener) -> Iterator[np.ndarray]:
         if "||" in inputs.text:
             self._wait(prediction_id)
-        for number, letter in enumerate(self._letters(inputs.text)):
-            if letter == "#" or "##" in inputs.text:
+        sounded = 0
+        for letters in self._parts(inputs.text):
+            if letters == "#" or "##" in inputs.text:
                 raise GenerationFailed("The model gave noise.")
-            if letter == "|":
+            if letters == "|":
                 self._wait(prediction_id)
-            piece = tone(number)
+            piece = np.concatenate([tone(sounded + k) for k in range(len(letters))], axis=1)
+            sounded += len(letters)
             listener.audio(pcm16_bytes(piece), RATE)
-            listener.progress(0.5, (number + 1) * PIECE / RATE)
+            listener.progress(0.5, sounded * PIECE / RATE)
             yield piece
 
-    def _letters(self, text: str) -> Iterator[str]:
-        for letter in text:
-            yield letter
-            while letter == "~" and not self.gate.wait(0.02):
-                yield letter
+    def _parts(self, text: str) -> Iterator[str]:
+        """The signs of their own, and all that stands between them at once."""
+        for part in filter(None, re.split("([|~#])", text)):
+            yield part
+            while part == "~" and not self.gate.wait(0.02):
+                yield part
+
+
+def speaker() -> Speaker:
+    """Its gate is open."""
+    gate = threading.Event()
+    gate.set()
+    return Speaker(gate=gate)
 
 
 def body(**changes) -> dict:

@@ -61,7 +61,9 @@ class Campaign:
         running = [self.children.start(**self.shared, **one) for one in self.roles]
         posting.start()
         for _ in range(self.kills):
-            time.sleep(self.draw.choice([self.draw.uniform(0.0, 1.0), self.draw.uniform(0.5, 3.0)]))
+            if self.draw.random() < 0.6:  # else it may be killed while it starts
+                self._wait_for_work()
+            time.sleep(self.draw.uniform(0.0, 1.2))
             victim = self.draw.randrange(len(running))
             self.children.kill(running[victim])
             running[victim] = self.children.start(**self.shared, **self.roles[victim])
@@ -69,6 +71,17 @@ class Campaign:
         assert len(self.accepted) == self.predictions, self.unanswered
         wait_for(self._all_over, 120)
         wait_for(lambda: set(self.accepted) <= {p for p, event in self.told() if event == "completed"}, 120)
+
+    def _wait_for_work(self) -> None:
+        """Until something is being made, or so long that there may be nothing to make."""
+        end = time.monotonic() + 4
+        while time.monotonic() < end and not self._is_working():
+            time.sleep(0.02)
+
+    def _is_working(self) -> bool:
+        working = sa.select(sa.func.count()).where(database.predictions.c.status == "processing")
+        with self.engine().connect() as connection:
+            return connection.execute(working).scalar_one() > 0
 
     def _post_all(self) -> None:
         hook = self.receiver.url("/hook")
@@ -87,12 +100,12 @@ class Campaign:
                 time.sleep(pauses.uniform(0, 2 / self.posts_a_second))
 
     def _all_over(self) -> bool:
-        rows = self.rows()
+        rows = self.rows(database.predictions)
         return all(rows[p].status not in ("starting", "processing") for p in self.accepted)
 
-    def rows(self) -> dict[str, Any]:
+    def rows(self, table: sa.Table) -> dict[str, Any]:
         with self.engine().connect() as connection:
-            return {row.id: row for row in connection.execute(sa.select(database.predictions))}
+            return {row.id: row for row in connection.execute(sa.select(table))}
 
     def engine(self) -> sa.Engine:
         url = self.database_url or database.sqlite_url(self.folder / "parley.db")
@@ -121,20 +134,19 @@ class _Flaky:
 
 
 def check(campaign: Campaign, folder: Path) -> None:
-    rows = campaign.rows()
+    rows, files = campaign.rows(database.predictions), campaign.rows(database.files)
     assert {rows[p].status for p in campaign.accepted} == {"succeeded"}
-    for prediction in campaign.accepted:
-        assert_output_is_whole(campaign, rows[prediction], folder / prediction)
+    with campaign.client() as client:
+        for prediction in campaign.accepted:
+            row = rows[prediction]
+            assert_output_is_whole(client, row, files[row.output], folder / prediction)
     assert_told_once(campaign)
     assert_nothing_else_is_stored(campaign)
 
 
-def assert_output_is_whole(campaign: Campaign, row: Any, path: Path) -> None:
+def assert_output_is_whole(client: httpx.Client, row: Any, file: Any, path: Path) -> None:
     """Its bytes are the row's, and what the seed says, however often it was begun."""
-    with campaign.client() as client:
-        audio = client.get(client.get(f"/v1/predictions/{row.id}").json()["output"]).content
-    with campaign.engine().connect() as connection:
-        file = connection.execute(sa.select(database.files).where(database.files.c.id == row.output)).one()
+    audio = client.get(client.get(f"/v1/predictions/{row.id}").json()["output"]).content
     assert (hashlib.sha256(audio).hexdigest(), len(audio)) == (file.sha256, file.size)
     write_spoken(path, TEXT, row.settled["seed"])
     assert audio == path.read_bytes()
@@ -154,18 +166,17 @@ def assert_nothing_else_is_stored(campaign: Campaign) -> None:
     later = time.time() + ARRIVAL_SECONDS
     store.sweep(later)
     files.delete_expired(later)
-    with campaign.engine().connect() as connection:
-        rows = connection.execute(sa.select(database.files)).all()
-    assert UNSEEN not in {row.kind for row in rows}
+    rows = campaign.rows(database.files)
+    assert UNSEEN not in {row.kind for row in rows.values()}
     stored = {path.name: path for path in (campaign.folder / "files").rglob("*") if path.is_file()}
-    assert stored.keys() == {row.id for row in rows}
-    for row in rows:
+    assert stored.keys() == rows.keys()
+    for row in rows.values():
         assert hashlib.sha256(stored[row.id].read_bytes()).hexdigest() == row.sha256
 
 
 def summary(campaign: Campaign) -> str:
     deliveries = Counter(asked.headers["webhook-id"] for asked in campaign.receiver.asked)
-    attempts = Counter(row.attempt for row in campaign.rows().values())
+    attempts = Counter(row.attempt for row in campaign.rows(database.predictions).values())
     return (
         f"{campaign.kills} kills; {len(campaign.accepted)} predictions accepted, {campaign.unanswered} posts "
         f"unanswered; begun {dict(sorted(attempts.items()))}; {deliveries.total()} webhooks delivered of "

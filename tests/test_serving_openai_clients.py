@@ -4,13 +4,12 @@ import asyncio
 import base64
 import json
 import subprocess
-import threading
 
 import pytest
 from audio_fixtures import decode, pitch
 from npm_fixtures import npm_package
 from serving_fixtures import ALICE, PIECE, RATE, running, wait_for
-from speech_fixtures import TAG, Speaker, recording
+from speech_fixtures import TAG, recording, speaker
 
 from serving.records import Status
 from serving.voices import OPENAI_VOICES
@@ -24,7 +23,7 @@ FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("clients"), Speaker(gate=threading.Event())) as here:
+    with running(tmp_path_factory.mktemp("clients"), speaker()) as here:
         yield here
 
 

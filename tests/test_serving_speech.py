@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 from contextlib import contextmanager
 
 import httpx
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from audio_fixtures import decode, pieces_of, pitch, speechlike
 from serving_fixtures import BOB, PIECE, RATE, running, wait_for
-from speech_fixtures import TAG, Speaker, body, refusal, seconds_of, speak
+from speech_fixtures import TAG, body, refusal, seconds_of, speak, speaker
 
 from models.inputs import SettledInputs
 from models.request import INPUT_LIMIT
@@ -31,7 +30,7 @@ CONTENT_TYPES = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("speech"), Speaker(gate=threading.Event())) as here:
+    with running(tmp_path_factory.mktemp("speech"), speaker()) as here:
         yield here
 
 
@@ -216,14 +215,14 @@ def test_audio_that_fails_later_breaks_off(service, output_format):
 
 
 def test_events_carry_the_audio_and_what_it_took(service):
-    answer = speak(service, input="Hello.", response_format="pcm", stream_format="sse")
+    answer = speak(service, input="A|b|c", response_format="pcm", stream_format="sse")
     assert answer.headers["content-type"].startswith("text/event-stream")
     *deltas, done = events(answer.content)
     assert len(deltas) > 2
     assert {tuple(delta) for delta in deltas} == {("type", "audio")}
     assert {delta["type"] for delta in deltas} == {"speech.audio.delta"}
-    assert audio_of(answer.content, "sse") == speak(service, input="Hello.", response_format="pcm").content
-    read, made = len("1 Hello."), 9 * len("[S1] Hello.")  # a tag is one token
+    assert audio_of(answer.content, "sse") == speak(service, input="A|b|c", response_format="pcm").content
+    read, made = len("1 A|b|c"), 9 * len("[S1] A|b|c")  # a tag is one token
     usage = {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}
     assert done == {"type": "speech.audio.done", "usage": usage}
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import soundfile
 from audio_fixtures import silence, tone
 from serving_fixtures import BOB, running, wait_for
-from speech_fixtures import Speaker, recording, refusal, speak
+from speech_fixtures import recording, refusal, speak, speaker
 
 from models.errors import InvalidRequest
 from serving import voices
@@ -22,7 +21,7 @@ CONSENT = "Ann Example agreed on 1 May 2026."
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("voices"), Speaker(gate=threading.Event()), at_once=1) as here:
+    with running(tmp_path_factory.mktemp("voices"), speaker(), at_once=1) as here:
         yield here
 
 
