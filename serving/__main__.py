@@ -11,15 +11,15 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from models.audio.ffmpeg_process import require_ffmpeg
-from models.audio.silence import warm_up
 from models.engine import Engine
 from models.errors import ParleyError
-from models.registry import load_dialogue
 from serving.auth import check_name, hash_token, new_token
 from serving.catalog import DIA
+from serving.cog_maker import CogMaker
 from serving.making import EngineMaker, Makers
 from serving.processes import leave, serve, work
 from serving.settings import Settings
@@ -37,19 +37,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "token":
             return _token(options["name"])
         settings = Settings.from_environ(os.environ, **options)
-        return (work if command == "worker" else serve)(settings, load_makers)
+        return (work if command == "worker" else serve)(settings, partial(load_makers, settings))
     except ParleyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def load_makers() -> Makers:
-    """The models of this machine."""
+def load_makers(settings: Settings) -> Makers:
+    """The models of this machine, or the containers that make the audio instead, as soon as one is ready."""
     require_ffmpeg()
+    if settings.containers:
+        maker = CogMaker(settings.containers)
+        maker.wait_until_ready()
+        return {DIA.full_name: maker}
+    return {DIA.full_name: EngineMaker(_engine())}
+
+
+def _engine() -> Engine:
+    # What a process in front of containers does without: torch, and librosa's compiler.
+    from models.audio.silence import warm_up
+    from models.registry import load_dialogue
+
     warm_up()
     pipeline, note = load_dialogue(os.environ, progress=log.info)
     log.info(note)
-    return {DIA.full_name: EngineMaker(Engine(pipeline))}
+    return Engine(pipeline)
 
 
 def _token(name: str) -> int:

@@ -163,7 +163,11 @@ def _register(work: Work) -> None:
 
     @DBOS.workflow(name=SEND, max_recovery_attempts=_ANY_NUMBER)
     def send(prediction_id: str, message_id: str, body: str, attempt: int) -> None:
-        if not _is_done(work, prediction_id, message_id, body) and attempt < DELIVERY_ATTEMPTS:
+        if _is_done(work, prediction_id, message_id, body):
+            return
+        if attempt == DELIVERY_ATTEMPTS:
+            log.error("webhook %s is given up after %d attempts", message_id, attempt)
+        else:
             again = _options(WEBHOOKS, SEND, f"{message_id}-again-{attempt + 1}")
             again["delay_seconds"] = DELIVERY_SECONDS * DELIVERY_BACKOFF ** (attempt - 1)
             DBOS.enqueue_workflow_with_options(again, prediction_id, message_id, body, attempt + 1)

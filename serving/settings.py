@@ -9,6 +9,7 @@ from typing import Any, Self
 from models.errors import InvalidRequest
 from serving.database import sqlite_url
 from serving.fetch import FetchLimits
+from serving.public_http import parse_url
 from serving.studio import Limits
 
 _ABOVE_ZERO = (
@@ -41,7 +42,9 @@ class Settings:
     keep_hours: float = field(default=24.0, metadata={"help": "inputs and outputs are deleted this long after the end"})
     workers: int = field(default=1, metadata={"help": "0: only serve HTTP; predictions are made by `serving worker`"})
     at_once: int = field(default=4, metadata={"help": "predictions that one worker makes at once"})
-    cog_urls: str = field(default="", metadata={"help": "Cog containers, comma-separated, that make the audio instead"})
+    cog_urls: str = field(
+        default="", metadata={"help": "Cog containers, comma-separated, that make the audio; at_once: as many"}
+    )
     grace_seconds: float = field(default=30.0, metadata={"help": "what is running at SIGTERM may take this long"})
     requests_per_minute: int = field(default=3000, metadata={"help": "of one token; the next is answered 429"})
     creations_per_minute: int = field(default=600, metadata={"help": "of one token; the next is answered 429"})
@@ -69,10 +72,17 @@ class Settings:
         for name in _ABOVE_ZERO:
             if getattr(self, name) <= 0:
                 raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0.")
+        for url in self.containers:
+            parse_url(url, "cog_urls")
 
     @property
     def database(self) -> str:
         return self.database_url or sqlite_url(self.data / "parley.db")
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """Addresses of Cog servers; none where this machine makes the audio itself."""
+        return tuple(url.strip() for url in self.cog_urls.split(",") if url.strip())
 
     @property
     def keep_seconds(self) -> float:

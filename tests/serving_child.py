@@ -1,15 +1,13 @@
-"""A process of the service with a maker that needs no model, for tests that kill it or ask it to end.
+"""Processes of the service with a maker that needs no model, for tests that kill them or ask them to end.
 
-python serving_child.py ROLE      one process, here; ROLE as JSON: {"web": true, "work": true, …settings} and, of the
-                                  maker, "pause" and "loading" (seconds) and "broken"
-python serving_child.py           for each such line of stdin a process of its own, whose id is printed: quick to start,
-                                  as everything is imported already
+Reads lines of JSON. An object is a role: {"web": true, "work": true, …settings} and, of the maker, "pause" and
+"loading" (seconds) and "broken"; its process is forked, quickly as everything is imported already, and its id printed.
+A number is the id of such a process: it is waited for, and its exit status printed.
 """
 
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -76,18 +74,14 @@ def run(role: dict[str, Any]) -> NoReturn:
     leave(serve(given, load) if web else work(given, load))
 
 
-def nursery() -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            run(json.loads(line))
-        sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
+def answer(asked: dict[str, Any] | int) -> int:
+    if isinstance(asked, int):
+        return os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1])
+    pid = os.fork()
+    return pid if pid else run(asked)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        run(json.loads(sys.argv[1]))
-    nursery()
+    for line in sys.stdin:
+        sys.stdout.write(f"{answer(json.loads(line))}\n")
+        sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Processes of the service, to be killed: started quickly, found again by their ids, none left behind."""
+"""Processes of the service, to be killed or ended: started quickly, none left behind."""
 
 import json
 import os
@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving_fixtures import TOKENS, wait_for
+from serving_fixtures import TOKENS
 
 TESTS = Path(__file__).parent
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
@@ -20,52 +21,47 @@ ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{TESTS.parent}{
 
 @dataclass
 class Nursery:
+    """Knows its children by their process ids."""
+
     process: subprocess.Popen[str]
-    started: list[int] = field(default_factory=list)
+    children: set[int] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, **role: Any) -> int:
-        """See serving_child.py → the id of a new process."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{json.dumps(role)}\n")
-        self.process.stdin.flush()
-        self.started.append(int(self.process.stdout.readline()))
-        return self.started[-1]
+        """See serving_child.py."""
+        pid = self._ask(role)
+        self.children.add(pid)
+        return pid
+
+    def wait(self, pid: int) -> int:
+        """Until it has ended → its exit status; the number of the signal, negative, that killed it."""
+        self.children.remove(pid)
+        return self._ask(pid)
 
     def kill(self, pid: int) -> None:
-        """As a power cut would; returns when it is gone."""
+        """At once, as the kernel does when memory runs out."""
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not is_alive(pid))
+        self.wait(pid)
+
+    def _ask(self, asked: dict[str, Any] | int) -> int:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with self.lock:
+            self.process.stdin.write(f"{json.dumps(asked)}\n")
+            self.process.stdin.flush()
+            return int(self.process.stdout.readline())
 
 
 @contextmanager
 def nursery() -> Iterator[Nursery]:
     command = [sys.executable, str(TESTS / "serving_child.py")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRON) as process:
-        children = Nursery(process)
+        nursery = Nursery(process)
         try:
-            yield children
+            yield nursery
         finally:
-            for pid in filter(is_alive, children.started):
-                os.kill(pid, signal.SIGKILL)
-
-
-@contextmanager
-def child(**role: Any) -> Iterator[subprocess.Popen[str]]:
-    """One process, whose exit status can be asked for."""
-    command = [sys.executable, str(TESTS / "serving_child.py"), json.dumps(role)]
-    with subprocess.Popen(command, text=True, env=ENVIRON) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def is_alive(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
+            for pid in set(nursery.children):
+                nursery.kill(pid)
 
 
 def role(folder: Path, port: int, **settings: Any) -> dict[str, Any]:

@@ -81,7 +81,8 @@ class Campaign:
     def _is_working(self) -> bool:
         working = sa.select(sa.func.count()).where(database.predictions.c.status == "processing")
         with self.engine().connect() as connection:
-            return connection.execute(working).scalar_one() > 0
+            has_table = sa.inspect(connection).has_table(database.predictions.name)  # it may have been killed before
+            return has_table and connection.execute(working).scalar_one() > 0
 
     def _post_all(self) -> None:
         hook = self.receiver.url("/hook")

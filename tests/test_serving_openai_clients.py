@@ -18,7 +18,15 @@ openai = pytest.importorskip("openai", reason="the client is not installed")
 
 TEXT = "Hello ha."
 SECONDS = (TAG + len(TEXT)) * PIECE / RATE
-FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+FORMATS = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg; codecs=opus",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm;rate=24000",
+}
+RATES = {"opus": 48_000, "pcm": 24_000}  # Hz; the others are heard as they are made
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +58,20 @@ def check_audio(audio: bytes, output_format: str) -> None:
 
 
 def test_python_hears_every_format(client, tmp_path):
-    for output_format in FORMATS:
+    for output_format, content_type in FORMATS.items():
         spoken = client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format=output_format)
         check_audio(spoken.content, output_format)
+        assert spoken.response.headers["content-type"] == content_type
+        assert spoken.response.headers["x-sample-rate"] == str(RATES.get(output_format, RATE))
+    assert "x-parley-note" not in spoken.response.headers
     spoken.write_to_file(tmp_path / "speech.pcm")
     assert (tmp_path / "speech.pcm").read_bytes() == spoken.content
 
 
-def test_python_hears_mp3_where_it_names_no_format(client):
+def test_python_hears_mp3_where_it_names_no_format_and_is_told_that_nobody_follows_instructions(client):
     spoken = client.audio.speech.create(model="gpt-4o-mini-tts", voice="onyx", input="A", instructions="Be kind.")
     assert spoken.response.headers["content-type"] == "audio/mpeg"
-    assert "instructions" in spoken.response.headers["x-parley-note"]
+    assert "instructions were not used" in spoken.response.headers["x-parley-note"]
     assert spoken.response.headers["x-request-id"]
 
 

@@ -1,7 +1,7 @@
 """Asked to end, a process takes on nothing more, ends what it can in time, hands back the rest and says it did well."""
 
+import os
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from serving_child import write_spoken
-from serving_children_fixtures import child, free_port, nursery, role
+from serving_children_fixtures import Nursery, free_port, nursery, role
 from serving_fixtures import ALICE, wait_for
 
 from serving import database
@@ -55,15 +55,15 @@ def begin(client: httpx.Client, folder: Path) -> str:
     return name
 
 
-def end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> float:
+def end(children: Nursery, pid: int, number: int = signal.SIGTERM) -> float:
     """→ the seconds it took."""
     started = time.monotonic()
-    process.send_signal(number)
-    assert process.wait(SLOW) == 0
+    os.kill(pid, number)
+    assert children.wait(pid) == 0
     return time.monotonic() - started
 
 
-def test_what_runs_is_finished_and_answered_while_new_callers_are_refused(tmp_path):
+def test_what_runs_is_finished_and_answered_while_new_callers_are_refused(tmp_path, children):
     port = free_port()
     answers: list[httpx.Response] = []
 
@@ -71,18 +71,16 @@ def test_what_runs_is_finished_and_answered_while_new_callers_are_refused(tmp_pa
         with client_of(port) as client:
             answers.append(client.post(CREATE, json={"input": {"text": TEXT}}, headers={"Prefer": "wait"}))
 
-    with child(**role(tmp_path, port), web=True, work=True, pause=0.15) as process:
-        wait_until(port)
-        asking = threading.Thread(target=ask)
-        asking.start()
-        wait_for(lambda: _made(tmp_path) > 0, SLOW)
-        ending = threading.Thread(target=end, args=(process,))
-        ending.start()
-        wait_for(lambda: _is_refused(port))
-        assert not answers  # that is, while the first one still waits
-        asking.join(SLOW)
-        ending.join(SLOW)
-        assert process.returncode == 0
+    pid = children.start(**role(tmp_path, port), web=True, work=True, pause=0.15)
+    wait_until(port)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_for(lambda: _made(tmp_path) > 0, SLOW)
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: _is_refused(port))
+    assert not answers  # that is, while the first one still waits
+    asking.join(SLOW)
+    assert children.wait(pid) == 0
     assert answers[0].json()["status"] == "succeeded"
     assert row(tmp_path, answers[0].json()["id"]).attempt == 1
 
@@ -90,11 +88,11 @@ def test_what_runs_is_finished_and_answered_while_new_callers_are_refused(tmp_pa
 def test_what_does_not_end_in_time_is_begun_anew_by_the_next_process_with_the_same_seed(tmp_path, children):
     port = free_port()
     patient = role(tmp_path, port, grace_seconds=1.0)
-    with child(**patient, web=True, work=True, pause=30.0 / len(TEXT)) as process:
-        wait_until(port)
-        with client_of(port) as client:
-            name = begin(client, tmp_path)
-        assert end(process) < 20
+    pid = children.start(**patient, web=True, work=True, pause=30.0 / len(TEXT))
+    wait_until(port)
+    with client_of(port) as client:
+        name = begin(client, tmp_path)
+    assert end(children, pid) < 20
     left = row(tmp_path, name)
     assert (left.status, left.attempt) == ("processing", 1)
     children.start(**patient, web=True, work=True)
@@ -113,29 +111,29 @@ def test_a_worker_alone_ends_well_and_what_it_left_is_done_by_another(tmp_path, 
     port = free_port()
     shared = role(tmp_path, port, grace_seconds=1.0)
     children.start(**shared, web=True)
-    with child(**shared, work=True, pause=30.0 / len(TEXT)) as process:
-        wait_until(port)
-        with client_of(port) as client:
-            name = begin(client, tmp_path)
-        end(process)
+    wait_until(port)
+    pid = children.start(**shared, work=True, pause=30.0 / len(TEXT))
+    with client_of(port) as client:
+        name = begin(client, tmp_path)
+    end(children, pid)
     children.start(**shared, work=True)
     wait_for(lambda: row(tmp_path, name).status == "succeeded", SLOW)
     assert list((tmp_path / "work").glob("*/*")) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_models_that_are_still_loading_are_not_waited_for(tmp_path, number):
+def test_models_that_are_still_loading_are_not_waited_for(tmp_path, children, number):
     port = free_port()
-    with child(**role(tmp_path, port), web=True, work=True, loading=60.0) as process:
-        wait_until(port, "/health")
-        assert httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 503
-        assert end(process, number) < 20
+    pid = children.start(**role(tmp_path, port), web=True, work=True, loading=60.0)
+    wait_until(port, "/health")
+    assert httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 503
+    assert end(children, pid, number) < 20
 
 
 @pytest.mark.parametrize("web", [True, False])
-def test_a_process_whose_models_cannot_be_loaded_ends_and_says_so(tmp_path, web):
-    with child(**role(tmp_path, free_port()), web=web, work=True, broken=True) as process:
-        assert process.wait(SLOW) == 1
+def test_a_process_whose_models_cannot_be_loaded_ends_and_says_so(tmp_path, children, web):
+    pid = children.start(**role(tmp_path, free_port()), web=web, work=True, broken=True)
+    assert children.wait(pid) == 1
     assert "no weights here" in (tmp_path / "child.log").read_text()
 
 

@@ -65,7 +65,7 @@ def test_a_web_process_alone_keeps_what_it_accepts_for_the_first_worker(tmp_path
                 CREATE, json={"input": {"text": "[S1] Too late."}}, headers={"Cancel-After": "5s"}
             ).json()
             name = client.post(CREATE, json={"input": {"text": "[S1] In time."}}).json()["id"]
-            wait_for(lambda: client.get(f"/v1/predictions/{late['id']}").json()["status"] == "aborted")
+            wait_for(lambda: client.get(f"/v1/predictions/{late['id']}").json()["status"] == "canceled")
             children.start(**shared, work=True)
             wait_for(lambda: client.get(f"/v1/predictions/{name}").json()["status"] == "succeeded")
 

@@ -1,0 +1,311 @@
+"""What containers make is what an engine here would have made: taken over whole, cancelled, never lost, never doubled."""
+
+import base64
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from serving_cog_fixtures import METRICS, PIECES, data_uri, fake_cogs, succeeded, write_tone
+from serving_fixtures import PIECE, RATE, wait_for
+
+from models.audio.encode import WAV_HEADER_SIZE
+from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest
+from models.inputs import DialogueInputs, SettledInputs
+from serving import cog_fleet
+from serving.cog_maker import MOST_FILE_BYTES, CogMaker, Patience
+from serving.making import Made
+from serving.settings import Settings
+from serving.worker import MOST_ATTEMPTS, GivenUp
+
+INPUTS = DialogueInputs(text="[S1] Hello.", seed=7)
+HASTY = Patience(silent=1.0, lost=1.0, told=0.0)
+
+
+@dataclass
+class Heard:
+    """A listener that remembers."""
+
+    logs: list[str] = field(default_factory=list)
+    shares: list[tuple[float, float]] = field(default_factory=list)
+    pcm: bytes = b""
+    rates: set[int] = field(default_factory=set)
+    on_progress: Callable[[], None] = lambda: None
+
+    def log(self, line: str) -> None:
+        self.logs.append(line)
+
+    def progress(self, share: float, seconds: float) -> None:
+        self.shares.append((share, seconds))
+        self.on_progress()
+
+    def audio(self, pcm: bytes, sample_rate: int) -> None:
+        self.pcm += pcm
+        self.rates.add(sample_rate)
+
+
+@pytest.fixture
+def tone_bytes(tmp_path):
+    return write_tone(tmp_path / "tone.wav")
+
+
+@pytest.fixture
+def cogs(tone_bytes):
+    with fake_cogs(2, lambda inputs: succeeded(data_uri(tone_bytes))) as fakes:
+        yield fakes
+
+
+@pytest.fixture(autouse=True)
+def _short_rests(monkeypatch):
+    monkeypatch.setattr(cog_fleet, "LONGEST_REST", 0.1)
+
+
+@pytest.fixture
+def cog(cogs):
+    cogs[1].die()
+    return cogs[0]
+
+
+class Studio:
+    """Makers' work in threads, each in a folder of its own."""
+
+    def __init__(self, folder, cogs, patience: Patience = HASTY) -> None:
+        self.folder = folder
+        self.maker = CogMaker([cog.url for cog in cogs], patience)
+        self.pool = ThreadPoolExecutor()
+
+    def make(self, name: str = "p1", inputs: DialogueInputs = INPUTS, heard: Heard | None = None) -> Made:
+        folder = self.folder / name
+        folder.mkdir()
+        return self.maker.make(name, inputs, folder, True, heard or Heard())
+
+    def begin(self, name: str = "p1", heard: Heard | None = None) -> "Future[Made]":
+        return self.pool.submit(self.make, name, INPUTS, heard)
+
+
+@contextmanager
+def closed(*cogs):
+    for cog in cogs:
+        cog.gate.clear()
+    yield
+    for cog in cogs:
+        cog.gate.set()
+
+
+# --- what is made ----------------------------------------------------------------------------------------------------
+
+
+def test_file_samples_logs_and_metrics_are_taken_over(tmp_path, cog, tone_bytes):
+    heard = Heard()
+    made = Studio(tmp_path, [cog]).make(heard=heard)
+    assert (made.path.read_bytes(), made.content_type) == (tone_bytes, "audio/wav")
+    assert (heard.pcm, heard.rates) == (tone_bytes[WAV_HEADER_SIZE:], {RATE})
+    assert heard.logs == ["seed: 7", "ended well"]
+    assert heard.shares[-1] == (0.5, 0.2)
+    seconds = PIECES * PIECE / RATE
+    told = {name: value for name, value in METRICS.items() if name != "status"}
+    assert made.metrics == {**told, "end": "end_of_sequence", "audio_seconds": seconds, "sample_rate": RATE}
+
+
+def test_inputs_go_as_cog_takes_them(tmp_path, cog):
+    """coglet refuses null for what may be left out."""
+    voice = tmp_path / "voice"
+    voice.write_bytes(b"abc")
+    inputs = DialogueInputs(text="a", audio_prompt=voice, audio_prompt_text="b", speed_factor=1.0)
+    Studio(tmp_path, [cog]).make(inputs=inputs)
+    sent = cog.inputs[0]
+    assert base64.b64decode(sent.pop("audio_prompt").partition(",")[2]) == b"abc"
+    assert sent == inputs.model_dump(exclude={"audio_prompt", "seed"})
+
+
+def test_a_seed_that_was_settled_is_sent(tmp_path, cog):
+    Studio(tmp_path, [cog]).make()
+    assert cog.inputs[0]["seed"] == 7
+
+
+def test_a_file_that_the_container_uploaded_is_fetched(tmp_path, cog, tone_bytes):
+    cog.files["/up/tone.wav"] = tone_bytes
+    cog.answer = lambda inputs: succeeded(f"{cog.url}/up/tone.wav")
+    assert Studio(tmp_path, [cog]).make().path.read_bytes() == tone_bytes
+
+
+def test_how_far_it_is_is_told_while_it_runs(tmp_path, cog):
+    heard = Heard()
+    with closed(cog):
+        making = Studio(tmp_path, [cog]).begin(heard=heard)
+        wait_for(lambda: heard.shares)
+        assert heard.logs == ["seed: 7"]
+        cog.logs = "seed: 7\n\r 40%|####  | 00:01<00:02, 9 tokens, 0.1 s, 1.00 x real time"
+        wait_for(lambda: heard.shares[-1] == (0.4, 0.1))
+    making.result(10)
+    assert len(cog.began) == 1
+    assert heard.logs == ["seed: 7", "ended well"]
+
+
+# --- what is not -----------------------------------------------------------------------------------------------------
+
+
+def refusal(**detail):
+    return lambda inputs: {"http": 422, "detail": [{"loc": ["body", "input", "cfg_scale"], **detail}]}
+
+
+def test_what_the_container_refuses_is_the_callers_to_mend(tmp_path, cog):
+    cog.answer = refusal(msg="9 is greater than the maximum of 5")
+    with pytest.raises(InvalidRequest, match="^cfg_scale: 9 is greater than the maximum of 5$"):
+        Studio(tmp_path, [cog]).make()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        ("Prediction failed: Prediction failed: ValueError: boom", GenerationFailed, "ValueError: boom"),
+        ("Prediction failed: UnreadableAudio: audio_prompt: is empty.", InvalidRequest, "audio_prompt: is empty."),
+    ],
+)
+def test_what_failed_there_failed_here_with_the_same_words(tmp_path, cog, error, kind, told):
+    cog.answer = lambda inputs: {"status": "failed", "error": error, "logs": ""}
+    with pytest.raises(kind) as caught:
+        Studio(tmp_path, [cog]).make()
+    assert str(caught.value) == told
+    assert len(cog.began) == 1
+
+
+@pytest.mark.parametrize("output", [None, "/tmp/o.wav", [], "data:audio/wav;base64,AAAA", "data:audio/wav;base64,@@@@"])
+def test_what_is_no_audio_file_is_a_failure(tmp_path, cog, output):
+    cog.answer = lambda inputs: succeeded(output)
+    with pytest.raises(GenerationFailed):
+        Studio(tmp_path, [cog]).make()
+
+
+def test_an_answer_that_is_not_cogs_is_a_failure(tmp_path, cog):
+    cog.answer = lambda inputs: {"http": 418}
+    with pytest.raises(GenerationFailed, match="418"):
+        Studio(tmp_path, [cog]).make()
+
+
+def test_what_no_container_takes_is_refused_before_one_is_asked(tmp_path, cog):
+    voice = tmp_path / "voice"
+    with voice.open("wb") as file:
+        file.truncate(MOST_FILE_BYTES + 1)
+    studio = Studio(tmp_path, [cog])
+    with pytest.raises(InvalidRequest, match=f"^audio_prompt: is {MOST_FILE_BYTES + 1} bytes"):
+        studio.make("p1", DialogueInputs(text="a", audio_prompt=voice, audio_prompt_text="b"))
+    most = DialogueInputs.model_json_schema()["properties"]["max_new_tokens"]["maximum"]
+    with pytest.raises(InvalidRequest, match=f"^text: is too long: a container speaks at most {most} tokens, 47 s"):
+        studio.make("p2", SettledInputs(text="a", max_new_tokens=most + 1))
+    assert cog.began == []
+
+
+# --- busy ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_busy_container_is_asked_again(tmp_path, cog):
+    cog.refuses = 3
+    Studio(tmp_path, [cog]).make()
+    assert (cog.refused, len(cog.began)) == (3, 1)
+
+
+def test_each_container_has_one_at_a_time_and_all_are_used(tmp_path, cogs):
+    studio = Studio(tmp_path, cogs)
+    with closed(*cogs):
+        making = [studio.begin(f"p{number}") for number in range(6)]
+        wait_for(lambda: all(cog.running for cog in cogs))
+    for one in making:
+        one.result(10)
+    assert sum(len(cog.began) for cog in cogs) == 6
+    assert [cog.refused for cog in cogs] == [0, 0]
+
+
+def test_who_waits_longest_is_next(tmp_path, cog):
+    studio = Studio(tmp_path, [cog])
+    with closed(cog):
+        first = studio.begin("p0")
+        wait_for(lambda: cog.running)
+        waiting = []
+        for number in range(1, 5):
+            waiting.append(studio.begin(f"p{number}"))
+            wait_for(lambda number=number: len(studio.maker._fleet._waiting) == number)
+    for one in (first, *waiting):
+        one.result(10)
+    assert [name.partition("-")[0] for name in cog.began] == ["p0", "p1", "p2", "p3", "p4"]
+
+
+def test_a_container_that_others_keep_busy_is_waited_for_without_end(tmp_path, cog):
+    cog.health = "BUSY"
+    making = Studio(tmp_path, [cog]).begin()
+    time.sleep(1.5 * HASTY.lost)
+    assert not making.done()
+    cog.health = "READY"
+    making.result(10)
+
+
+# --- cancelled -------------------------------------------------------------------------------------------------------
+
+
+def cancelled_after(studio: Studio, making: "Future[Made]") -> float:
+    """→ seconds"""
+    began = time.monotonic()
+    studio.maker.cancel("p1")
+    with pytest.raises(Cancelled):
+        making.result(10)
+    return time.monotonic() - began
+
+
+def test_what_runs_is_cancelled_there_within_a_second(tmp_path, cog):
+    studio = Studio(tmp_path, [cog])
+    with closed(cog):
+        making = studio.begin()
+        wait_for(lambda: cog.running)
+        assert cancelled_after(studio, making) < 1
+        assert (cog.cancelled, cog.running) == (cog.began, None)
+
+
+def test_a_cancel_that_the_container_lost_is_said_again(tmp_path, cog):
+    cog.deaf = 1
+    studio = Studio(tmp_path, [cog])
+    with closed(cog):
+        making = studio.begin()
+        wait_for(lambda: cog.running)
+        cancelled_after(studio, making)
+        assert (cog.cancelled, cog.hung_up) == (cog.began, [])
+
+
+def test_a_container_that_does_not_listen_is_left(tmp_path, cog):
+    cog.silent = True
+    studio = Studio(tmp_path, [cog], Patience())
+    making = studio.begin()
+    wait_for(lambda: cog.running)
+    assert cancelled_after(studio, making) < 1
+    wait_for(lambda: cog.hung_up)
+
+
+def test_one_that_waits_is_cancelled_and_begins_nowhere(tmp_path, cog):
+    cog.health = "BUSY"
+    studio = Studio(tmp_path, [cog])
+    making = studio.begin()
+    wait_for(lambda: studio.maker._cancelled)
+    assert cancelled_after(studio, making) < 1
+    cog.health = "READY"
+    studio.make("p2")
+    assert len(cog.began) == 1
+
+
+def test_what_nobody_wants_any_more_is_stopped_there(tmp_path, cog):
+    """The worker has given up, or its database says that it is over."""
+
+    def give_up() -> None:
+        raise GivenUp
+
+    with closed(cog):
+        making = Studio(tmp_path, [cog]).begin(heard=Heard(on_progress=give_up))
+        with pytest.raises(GivenUp):
+            making.result(10)
+        assert cog.cancelled == cog.began
+
+
+def test_what_is_not_there_cannot_be_cancelled(tmp_path, cog):
+    Studio(tmp_path, [cog]).maker.cancel("unheard-of")
