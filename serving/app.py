@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
@@ -68,6 +68,7 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     app.state.metrics = Metrics(service.engine)
     for error in _ANSWERED:
         app.add_exception_handler(error, answer)
+    app.add_exception_handler(405, _answer_405)
     for router in DOORS:
         app.include_router(router)
     app.frontend("/", directory=PAGE, fallback=None)  # behind the doors, which answer to a wrong method themselves
@@ -78,3 +79,9 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     app.add_middleware(Named, answer=answer)
     app.add_middleware(Timed, metrics=app.state.metrics)
     return app
+
+
+def _answer_405(request: Request, error: Exception) -> Response:
+    """With all methods there are: a route knows its own alone."""
+    methods = ", ".join(request.app.methods_of(request.url.path))
+    return answer(request, HTTPException(405, f"Send this path {methods}.", {"Allow": methods}))

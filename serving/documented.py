@@ -1,8 +1,10 @@
 """The description of the whole service at /openapi.json: what FastAPI cannot know of every route is added here.
 
-That is how each door words its errors and which of them a route may give, and short names of operations.
+That is how each door words its errors and which of them a route may give, short names of operations, and which of them
+read what another has made.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +36,12 @@ RARE = {
     "tasks.cancel": (409,),
     "tasks.cancel.delete": (409,),
 }
+MADE = {  # by the doors' `create`: the parameter that names it, and where the answer has that
+    "predictions": ("prediction_id", "/id"),
+    "files": ("file_id", "/id"),
+    "voices": ("voice_id", "/id"),
+    "tasks": ("task_id", "/data/task_id"),
+}
 RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
 _COMPONENTS = "#/components/schemas/{model}"
 
@@ -45,6 +53,16 @@ class DocumentedApp(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = _completed(super().openapi())
         return self.openapi_schema
+
+    def methods_of(self, path: str) -> list[str]:
+        """Those that this path has; of one that is not described, the page's."""
+        described = self.openapi()["paths"].items()
+        found = {m.upper() for template, one in described if _fits(path, template) for m in METHODS if m in one}
+        return sorted(found) or ["GET", "HEAD"]
+
+
+def _fits(path: str, template: str) -> bool:
+    return re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path) is not None
 
 
 def _completed(description: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +78,7 @@ def _completed(description: dict[str, Any]) -> dict[str, Any]:
             operation["security"] = [{}, {"bearer": []}]
         operation["responses"].pop("422", None)  # FastAPI's own form of it, which no door has
         operation["responses"] |= {str(s): _error(path, s) for s in sorted(_statuses(path, name, operation))}
+    _link(description)
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     return description
@@ -70,6 +89,20 @@ def _operations(description: dict[str, Any]) -> Iterator[tuple[str, str, Operati
         for path, found in description["paths"].items():
             if method in found:
                 yield path, method, found[method]
+
+
+def _link(description: dict[str, Any]) -> None:
+    """What `create` answers names what the others of its door are about."""
+    found = {operation["operationId"]: (path, operation) for path, _, operation in _operations(description)}
+    for door, (parameter, place) in MADE.items():
+        about = {
+            name: {"operationId": name, "parameters": {parameter: f"$response.body#{place}"}}
+            for name, (path, _) in found.items()
+            if name.startswith(door) and f"{{{parameter}}}" in path
+        }
+        answers = found[f"{door}.create"][1]["responses"]
+        for status in (status for status in answers if status < "300"):
+            answers[status]["links"] = about
 
 
 def _name(operation: Operation) -> str:

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from serving import answers
 from serving.door import caller, service_of
 from serving.metrics import Metrics
 from serving.service import Service
@@ -39,7 +40,7 @@ async def ready(service: Here) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics", dependencies=[Depends(caller)])
+@router.get("/metrics", dependencies=[Depends(caller)], **answers.gives_bytes("text/plain", 200))
 async def metrics(request: Request) -> Response:
     """For Prometheus."""
     found: Metrics = request.app.state.metrics

@@ -11,10 +11,11 @@ from serving.database import sqlite_url
 from serving.fetch import FetchLimits
 from serving.public_http import parse_url
 from serving.studio import Limits
+from serving.worker import MOST_ATTEMPTS
 
 _ABOVE_ZERO = (
     "keep_hours", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute", "most_waiting",
-    "upload_bytes",
+    "most_attempts", "upload_bytes",
 )  # fmt: skip
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -48,6 +49,9 @@ class Settings:
     grace_seconds: float = field(default=30.0, metadata={"help": "what is running at SIGTERM may take this long"})
     requests_per_minute: int = field(default=3000, metadata={"help": "of one token; the next is answered 429"})
     creations_per_minute: int = field(default=600, metadata={"help": "of one token; the next is answered 429"})
+    most_attempts: int = field(
+        default=MOST_ATTEMPTS, metadata={"help": "begun this often, each time to be cut short, a prediction fails"}
+    )
     most_waiting: int = field(default=100, metadata={"help": "predictions of one token that are not over"})
     upload_bytes: int = field(default=100 << 20, metadata={"help": "largest file taken"})
     cors_origins: str = field(

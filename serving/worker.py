@@ -56,10 +56,12 @@ class Worker:
         keep_seconds: float,
         folder: Path,
         tell: Tell = lambda now, event: None,
+        most_attempts: int = MOST_ATTEMPTS,
     ) -> None:
         """folder: for this worker's files on their way; what is left there after a crash is for the next to remove."""
         self._rooms, self._makers, self._limits = rooms, makers, limits
         self._keep_seconds, self._folder, self._tell = keep_seconds, folder, tell
+        self._most_attempts = most_attempts
         self._running: dict[str, Prediction] = {}
         self._lock = threading.Lock()
         self._given_up = threading.Event()
@@ -109,9 +111,9 @@ class Worker:
     def _bring_to_an_end(self, now: Prediction) -> None:
         records = self._rooms.records
         try:
-            if now.attempt > MOST_ATTEMPTS:
+            if now.attempt > self._most_attempts:
                 records.finish(
-                    now, Status.FAILED, error=f"It was begun {MOST_ATTEMPTS} times and never came to an end."
+                    now, Status.FAILED, error=f"It was begun {self._most_attempts} times and never came to an end."
                 )
                 return
             self._tell(now, "start")

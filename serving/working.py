@@ -96,7 +96,9 @@ class Working:
         telling = Telling(service.records, service.json, service.queue, service.vault.webhooks, client)
         rooms = Rooms(service.engine, service.records, service.files, service.live)
         folder = self._folder(name)
-        worker = Worker(rooms, makers, settings.fetching, settings.keep_seconds, folder, telling.tell)
+        worker = Worker(
+            rooms, makers, settings.fetching, settings.keep_seconds, folder, telling.tell, settings.most_attempts
+        )
         stack.enter_context(self._janitor(worker, telling, name))
         work = queues.Work(worker.work, telling.announce, telling.post)
         queues.launch(service.queue, name, work, settings.at_once)

@@ -1,4 +1,4 @@
-"""A stand-in for a Cog container: coglet's HTTP in a thread, whose predictions end, fail or break off as a test wants."""
+"""A stand-in for a Cog container: coglet's HTTP in a thread, whose predictions end, fail or break off as is wanted."""
 
 import base64
 import json
@@ -6,7 +6,9 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,15 @@ from typing import Any
 from serving_fixtures import RATE, tone
 
 from models.audio.write import write_audio
+from models.inputs import DialogueInputs
+from serving.cog_maker import CogMaker, Patience
+from serving.making import Made
 
 Document = dict[str, Any]
 Answer = tuple[int, Document]
 
+INPUTS = DialogueInputs(text="[S1] Hello.", seed=7)
+HASTY = Patience(silent=1.0, lost=1.0, told=0.0)
 PIECES = 3  # tenths of a second that a prediction gives
 METRICS = {"predict_time": 0.1, "tokens": 26, "seed": 7, "status": "end_of_sequence"}
 LOGS = "seed: 7\n\r 50%|#####     | 00:01<00:01, 13 tokens, 0.2 s, 1.00 x real time\nended well\n"
@@ -175,6 +182,28 @@ class _Handler(BaseHTTPRequestHandler):
         """Not to stderr."""
 
 
+@dataclass
+class Heard:
+    """A listener that remembers."""
+
+    logs: list[str] = field(default_factory=list)
+    shares: list[tuple[float, float]] = field(default_factory=list)
+    pcm: bytes = b""
+    rates: set[int] = field(default_factory=set)
+    on_progress: Callable[[], None] = lambda: None
+
+    def log(self, line: str) -> None:
+        self.logs.append(line)
+
+    def progress(self, share: float, seconds: float) -> None:
+        self.shares.append((share, seconds))
+        self.on_progress()
+
+    def audio(self, pcm: bytes, sample_rate: int) -> None:
+        self.pcm += pcm
+        self.rates.add(sample_rate)
+
+
 @contextmanager
 def fake_cogs(number: int, answer: Callable[[Document], Document]) -> Iterator[list[FakeCog]]:
     fakes = [FakeCog(answer) for _ in range(number)]
@@ -186,3 +215,29 @@ def fake_cogs(number: int, answer: Callable[[Document], Document]) -> Iterator[l
         for fake in fakes:
             fake.gate.set()
             fake.die()
+
+
+class Studio:
+    """Makers' work in threads, each in a folder of its own."""
+
+    def __init__(self, folder, cogs, patience: Patience = HASTY) -> None:
+        self.folder = folder
+        self.maker = CogMaker([cog.url for cog in cogs], patience)
+        self.pool = ThreadPoolExecutor()
+
+    def make(self, name: str = "p1", inputs: DialogueInputs = INPUTS, heard: Heard | None = None) -> Made:
+        folder = self.folder / name
+        folder.mkdir()
+        return self.maker.make(name, inputs, folder, True, heard or Heard())
+
+    def begin(self, name: str = "p1", heard: Heard | None = None) -> "Future[Made]":
+        return self.pool.submit(self.make, name, INPUTS, heard)
+
+
+@contextmanager
+def closed(*cogs):
+    for cog in cogs:
+        cog.gate.clear()
+    yield
+    for cog in cogs:
+        cog.gate.set()

@@ -1,51 +1,31 @@
-"""What containers make is what an engine here would have made: taken over whole, cancelled, never lost, never doubled."""
+"""What containers make is as an engine here would have made it: taken over whole, cancelled, never made twice."""
 
 import base64
-import socket
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 
 import pytest
-from serving_cog_fixtures import METRICS, PIECES, data_uri, fake_cogs, succeeded, write_tone
+from serving_cog_fixtures import (
+    HASTY,
+    METRICS,
+    PIECES,
+    Heard,
+    Studio,
+    closed,
+    data_uri,
+    fake_cogs,
+    succeeded,
+    write_tone,
+)
 from serving_fixtures import PIECE, RATE, wait_for
 
 from models.audio.encode import WAV_HEADER_SIZE
-from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest
+from models.errors import Cancelled, GenerationFailed, InvalidRequest
 from models.inputs import DialogueInputs, SettledInputs
 from serving import cog_fleet
-from serving.cog_maker import MOST_FILE_BYTES, CogMaker, Patience
+from serving.cog_maker import MOST_FILE_BYTES, Patience
 from serving.making import Made
-from serving.settings import Settings
-from serving.worker import MOST_ATTEMPTS, GivenUp
-
-INPUTS = DialogueInputs(text="[S1] Hello.", seed=7)
-HASTY = Patience(silent=1.0, lost=1.0, told=0.0)
-
-
-@dataclass
-class Heard:
-    """A listener that remembers."""
-
-    logs: list[str] = field(default_factory=list)
-    shares: list[tuple[float, float]] = field(default_factory=list)
-    pcm: bytes = b""
-    rates: set[int] = field(default_factory=set)
-    on_progress: Callable[[], None] = lambda: None
-
-    def log(self, line: str) -> None:
-        self.logs.append(line)
-
-    def progress(self, share: float, seconds: float) -> None:
-        self.shares.append((share, seconds))
-        self.on_progress()
-
-    def audio(self, pcm: bytes, sample_rate: int) -> None:
-        self.pcm += pcm
-        self.rates.add(sample_rate)
+from serving.worker import GivenUp
 
 
 @pytest.fixture
@@ -68,32 +48,6 @@ def _short_rests(monkeypatch):
 def cog(cogs):
     cogs[1].die()
     return cogs[0]
-
-
-class Studio:
-    """Makers' work in threads, each in a folder of its own."""
-
-    def __init__(self, folder, cogs, patience: Patience = HASTY) -> None:
-        self.folder = folder
-        self.maker = CogMaker([cog.url for cog in cogs], patience)
-        self.pool = ThreadPoolExecutor()
-
-    def make(self, name: str = "p1", inputs: DialogueInputs = INPUTS, heard: Heard | None = None) -> Made:
-        folder = self.folder / name
-        folder.mkdir()
-        return self.maker.make(name, inputs, folder, True, heard or Heard())
-
-    def begin(self, name: str = "p1", heard: Heard | None = None) -> "Future[Made]":
-        return self.pool.submit(self.make, name, INPUTS, heard)
-
-
-@contextmanager
-def closed(*cogs):
-    for cog in cogs:
-        cog.gate.clear()
-    yield
-    for cog in cogs:
-        cog.gate.set()
 
 
 # --- what is made ----------------------------------------------------------------------------------------------------
@@ -155,7 +109,7 @@ def refusal(**detail):
 
 def test_what_the_container_refuses_is_the_callers_to_mend(tmp_path, cog):
     cog.answer = refusal(msg="9 is greater than the maximum of 5")
-    with pytest.raises(InvalidRequest, match="^cfg_scale: 9 is greater than the maximum of 5$"):
+    with pytest.raises(InvalidRequest, match=r"^cfg_scale: 9 is greater than the maximum of 5$"):
         Studio(tmp_path, [cog]).make()
 
 

@@ -49,7 +49,7 @@ class Campaign:
     unanswered: int = 0
 
     def __post_init__(self) -> None:
-        self.shared = role(self.folder, free_port(), database_url=self.database_url, pause=0.02)
+        self.shared = role(self.folder, free_port(), database_url=self.database_url, pause=0.02, most_attempts=1000)
         self.receiver.answers["/hook"] = _Flaky(self.draw.random())
 
     def client(self) -> httpx.Client:
