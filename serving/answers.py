@@ -24,9 +24,21 @@ def gives(form: Any, status: int = 200, *also: int) -> dict[str, Any]:
     return {"response_model": None, "responses": {code: {"model": form} for code in (status, *also)}}
 
 
-def gives_bytes(content_type: str, *statuses: int) -> dict[str, Any]:
-    """How a route is declared that answers with a file."""
-    content = {content_type: {"schema": {"type": "string", "format": "binary"}}}
+BYTES = {"type": "string", "format": "binary"}
+EVENT = {  # of a stream of server-sent events
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["logs", "output", "error", "done"]},
+        "id": {"type": "string"},
+        "data": {"type": "string"},
+    },
+    "required": ["event", "id", "data"],
+}
+
+
+def gives_bytes(content_type: str, *statuses: int, schema: dict[str, Any] = BYTES) -> dict[str, Any]:
+    """How a route is declared that answers with a file, or with a stream."""
+    content = {content_type: {"schema": schema}}
     return {"response_class": Response, "responses": {code: {"content": content} for code in statuses}}
 
 

@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from anyio import to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from starlette.exceptions import HTTPException
 
 from models.errors import ParleyError
@@ -31,6 +33,7 @@ from serving.middleware import Bounded, Named
 from serving.problems import answer
 from serving.records import KeyConflict
 from serving.service import Service
+from serving.settings import LOOPBACK, Settings
 
 PAGE = Path(__file__).parent / "page"
 DOORS = (
@@ -76,9 +79,18 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     if settings.cors_origins:
         origins = settings.cors_origins.split(",")
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    if keys.entries is None:
+        # Else any page could call through its visitors' browsers, by a name of its own that leads to this machine.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=_own_names(settings), www_redirect=False)
     app.add_middleware(Named, answer=answer)
     app.add_middleware(Timed, metrics=app.state.metrics)
     return app
+
+
+def _own_names(settings: Settings) -> list[str]:
+    """Under which a service without tokens is called."""
+    public = urlsplit(settings.public_url).hostname
+    return [*LOOPBACK, "[::1]", *([public] if public else [])]
 
 
 def _answer_405(request: Request, error: Exception) -> Response:

@@ -114,8 +114,8 @@ class Sweep:
 
     def __call__(self) -> None:
         now = time.time()
-        self.files.delete_expired(now)
-        self.store.sweep(now - HALF_WRITTEN_SECONDS)
         self.records.remove_data(now - self.keep_seconds)
         self.live.forget(now - LIVE_SECONDS)
         self.queue.forget_ended(now - QUEUE_SECONDS)
+        self.files.delete_expired(now)  # the store may be away while the database is not, so it comes last
+        self.store.sweep(now - HALF_WRITTEN_SECONDS)

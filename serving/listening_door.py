@@ -24,7 +24,7 @@ EVENTS = "text/event-stream"
 Here = Annotated[Service, Depends(service_of)]
 
 
-@router.get("/{prediction_id}/stream", **answers.gives_bytes(EVENTS, 200))
+@router.get("/{prediction_id}/stream", **answers.gives_bytes(EVENTS, 200, schema=answers.EVENT))
 async def stream(
     prediction_id: str,
     request: Request,

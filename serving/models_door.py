@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 from starlette.exceptions import HTTPException
 
 from serving import answers
-from serving.catalog import MODELS, ServedModel
+from serving.catalog import DIA, MODELS, ServedModel
 from serving.door import caller, service_of
 from serving.prediction_json import moment
-from serving.predictions import named
+from serving.predictions import ModelName, ModelOwner, named
 from serving.service import Service
 
 RELEASED = 1_767_225_600  # 2026-01-01, seconds since 1970: both forms want a time of creation
@@ -17,6 +17,7 @@ COG_VERSION = "0.23.1"
 
 router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(caller)])
 Here = Annotated[Service, Depends(service_of)]
+Digits = Annotated[str, Path(examples=[DIA.version])]
 
 
 @router.get("", **answers.gives(answers.ModelPage))
@@ -28,7 +29,7 @@ def every(service: Here) -> dict[str, Any]:
 
 
 @router.get("/{name}", **answers.gives(answers.NamedModel))
-def openai_model(name: str) -> dict[str, Any]:
+def openai_model(name: ModelName) -> dict[str, Any]:
     """One, as OpenAI's clients ask for it: by its name without an owner."""
     for model in MODELS.values():
         if name == model.name:
@@ -37,22 +38,22 @@ def openai_model(name: str) -> dict[str, Any]:
 
 
 @router.get("/{owner}/{name}", **answers.gives(answers.Model))
-def one(owner: str, name: str, service: Here) -> dict[str, Any]:
+def one(owner: ModelOwner, name: ModelName, service: Here) -> dict[str, Any]:
     return _model(named(owner, name), service)
 
 
 @router.get("/{owner}/{name}/versions", **answers.gives(answers.VersionPage))
-def versions(owner: str, name: str) -> dict[str, Any]:
+def versions(owner: ModelOwner, name: ModelName) -> dict[str, Any]:
     return {"results": [_version(named(owner, name))], "next": None, "previous": None}
 
 
 @router.get("/{owner}/{name}/versions/{version}", **answers.gives(answers.Version))
-def version(owner: str, name: str, version: str) -> dict[str, Any]:
+def version(owner: ModelOwner, name: ModelName, version: Digits) -> dict[str, Any]:
     return _version(_versioned(owner, name, version))
 
 
 @router.get("/{owner}/{name}/versions/{version}/openapi_schema")
-def openapi_schema(owner: str, name: str, version: str) -> dict[str, Any]:
+def openapi_schema(owner: ModelOwner, name: ModelName, version: Digits) -> dict[str, Any]:
     """The schema alone."""
     return _versioned(owner, name, version).openapi_schema
 

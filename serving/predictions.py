@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import InvalidRequest
 from serving import answers
-from serving.catalog import MODELS, ServedModel
+from serving.catalog import DIA, MODELS, OWNER, ServedModel
 from serving.door import caller, creator, service_of
 from serving.prediction_json import as_waited_for
 from serving.preferences import cancel_seconds, wait_seconds
@@ -23,6 +23,7 @@ from serving.webhooks import EVENTS, parse_events
 
 DOOR = "predictions"
 PAGE = 100  # predictions
+EXAMPLE: dict[str, Any] = {"input": {"text": "[S1] Hey. [S2] Hello."}}
 MOST_INPUTS = 100  # names of one input, known or not: each unknown one is told of
 
 router = APIRouter(prefix="/v1", tags=["predictions"])
@@ -30,13 +31,15 @@ Here = Annotated[Service, Depends(service_of)]
 Caller = Annotated[str, Depends(caller)]
 Creator = Annotated[str, Depends(creator)]
 Prefer = Annotated[str | None, Header(description="wait, wait=1 to wait=60, or respond-async")]
+ModelOwner = Annotated[str, Path(examples=[OWNER])]
+ModelName = Annotated[str, Path(examples=[DIA.name])]
 CancelAfter = Annotated[str | None, Header(description="when to give up, such as 90s, 5m or 1h")]
 
 
 class Request(BaseModel):
     """What is asked of a model by its name."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
     input: dict[str, Any] = Field(max_length=MOST_INPUTS, description="The model's inputs.")
     stream: bool | None = Field(
@@ -48,6 +51,8 @@ class Request(BaseModel):
 
 class VersionRequest(Request):
     """What is asked of a version: its 64 digits, owner/name, or owner/name:digits."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": DIA.full_name, **EXAMPLE}]})
 
     version: str
 
@@ -66,7 +71,7 @@ async def create(
     **answers.gives(answers.Prediction, 201, 202),
 )
 async def create_of_model(
-    model_owner: str, model_name: str, asked: Request, service: Here, owner: Creator,
+    model_owner: ModelOwner, model_name: ModelName, asked: Request, service: Here, owner: Creator,
     prefer: Prefer = None, cancel_after: CancelAfter = None,
 ) -> Response:  # fmt: skip
     """Start a prediction of a model's newest version."""

@@ -28,14 +28,16 @@ class Settings:
         default=Path("parley-data"), metadata={"help": "folder of the database, the files and the secret"}
     )
     database_url: str = field(
-        default="", metadata={"env": "DATABASE_URL", "help": "postgresql://… for several processes; SQLite without"}
+        default="",
+        repr=False,
+        metadata={"env": "DATABASE_URL", "help": "postgresql://… for several processes; SQLite without"},
     )
     bucket: str = field(default="", metadata={"help": "s3://… or gs://…: files lie there instead of in the folder"})
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
     port: int = field(default=8000, metadata={"help": "port to listen on; 0: any that is free"})
     public_url: str = field(default="", metadata={"help": "where callers reach it, for the links in its answers"})
     no_auth: bool = field(default=False, metadata={"help": "no tokens; listens on loopback only"})
-    tokens: str = field(default="", metadata={"help": "name:token,name:token: who may come in"})
+    tokens: str = field(default="", repr=False, metadata={"help": "name:token,name:token: who may come in"})
     tokens_file: str = field(default="", metadata={"help": "file of hashed tokens; python -m serving token adds one"})
     allow_private: bool = field(
         default=False, metadata={"help": "URLs given as inputs or webhooks may be of this network"}

@@ -45,7 +45,11 @@ def _voice_name(given: Any) -> Any:
 class SpeechRequest(BaseModel):
     """A text to speak."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={"examples": [{"model": DIA.name, "input": "Hey.", "voice": "alloy"}]},
+    )
 
     model: str
     input: str = Field(min_length=1, max_length=INPUT_LIMIT, description="The text, or a dialogue of [S1] and [S2].")

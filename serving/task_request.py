@@ -109,6 +109,7 @@ def _described(name: str, limits: Range) -> dict[str, Any]:
 BODY_SCHEMA = {  # for the description of the service; read_task is the check
     "title": "Task",
     "type": "object",
+    "examples": [{"prompt": "[S1] Hey. [S2] Hello.", "configs": {"model": "dia"}}],
     "required": ["prompt"],
     "additionalProperties": False,
     "properties": {

@@ -119,7 +119,7 @@ class Working:
     def _folder(self, name: str) -> Path:
         """An empty one of this name's own. What processes that were killed left in theirs is nobody's any more."""
         work = self._service.settings.data / "work"
-        for left in work.glob("*"):
+        for left in work.glob("*-*"):
             with self._service.lease_of(left.name) as lease:
                 if lease.held or left.name == name:
                     shutil.rmtree(left, ignore_errors=True)

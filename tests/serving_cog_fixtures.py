@@ -24,7 +24,7 @@ Document = dict[str, Any]
 Answer = tuple[int, Document]
 
 INPUTS = DialogueInputs(text="[S1] Hello.", seed=7)
-HASTY = Patience(silent=1.0, lost=1.0, told=0.0)
+HASTY = Patience(silent=0.6, lost=0.8, told=0.0)
 PIECES = 3  # tenths of a second that a prediction gives
 METRICS = {"predict_time": 0.1, "tokens": 26, "seed": 7, "status": "end_of_sequence"}
 LOGS = "seed: 7\n\r 50%|#####     | 00:01<00:01, 13 tokens, 0.2 s, 1.00 x real time\nended well\n"

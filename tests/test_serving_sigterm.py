@@ -92,7 +92,9 @@ def test_what_does_not_end_in_time_is_begun_anew_by_the_next_process_with_the_sa
     wait_until(port)
     with client_of(port) as client:
         name = begin(client, tmp_path)
-    assert end(children, pid) < 20
+        with client.stream("GET", f"/v1/predictions/{name}/audio") as listening:
+            assert listening.status_code == 200
+            assert end(children, pid) < 20  # nor does it wait for who listens
     left = row(tmp_path, name)
     assert (left.status, left.attempt) == ("processing", 1)
     children.start(**patient, web=True, work=True)
@@ -106,6 +108,7 @@ def test_what_does_not_end_in_time_is_begun_anew_by_the_next_process_with_the_sa
     assert audio == (tmp_path / "expected").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_worker_alone_ends_well_and_what_it_left_is_done_by_another(tmp_path, children):
     """Two processes on one SQLite file."""
     port = free_port()
@@ -121,6 +124,7 @@ def test_a_worker_alone_ends_well_and_what_it_left_is_done_by_another(tmp_path, 
     assert list((tmp_path / "work").glob("*/*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_models_that_are_still_loading_are_not_waited_for(tmp_path, children, number):
     port = free_port()
@@ -130,6 +134,7 @@ def test_models_that_are_still_loading_are_not_waited_for(tmp_path, children, nu
     assert end(children, pid, number) < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("web", [True, False])
 def test_a_process_whose_models_cannot_be_loaded_ends_and_says_so(tmp_path, children, web):
     pid = children.start(**role(tmp_path, free_port()), web=web, work=True, broken=True)

@@ -1,10 +1,13 @@
 """A prediction is brought to its own end, once, by whoever may; all else is left for another to begin anew."""
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,7 +18,7 @@ from models.errors import Cancelled, EngineClosed, InvalidRequest
 from serving.catalog import DIA
 from serving.database import open_database, sqlite_url
 from serving.fetch import FetchLimits
-from serving.files import Files
+from serving.files import ARRIVAL_SECONDS, Files
 from serving.live import LiveAudio
 from serving.making import Listener, Made
 from serving.records import Prediction, Records, Status
@@ -48,17 +51,18 @@ class House:
     maker: Maker = field(default_factory=Maker)
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
         self.engine = open_database(sqlite_url(self.folder / "x.db"))
         self.records = Records(self.engine)
         self.files = Files(self.engine, FolderStore(self.folder / "files"))
         self.told: list[str] = []
         self.work_folder = self.folder / "work"
-        self.work_folder.mkdir()
+        self.work_folder.mkdir(parents=True)
         self.worker = self.new_worker()
 
     def new_worker(self) -> Worker:
         rooms = Rooms(self.engine, self.records, self.files, LiveAudio(self.engine))
-        return Worker(rooms, {DIA.full_name: self.maker}, FetchLimits(), 3600.0, self.work_folder, self._tell)
+        return Worker(rooms, {DIA.full_name: self.maker}, FetchLimits(), 86_400.0, self.work_folder, self._tell)
 
     def _tell(self, now: Prediction, event: str) -> None:
         self.told.append(event)
@@ -79,6 +83,34 @@ class House:
         found = self.records.get("p1")
         assert found is not None
         return found
+
+    @property
+    def stored(self) -> list[str]:
+        """The names of all files in the store."""
+        return [path.name for path in (self.folder / "files").rglob("*") if path.is_file()]
+
+
+class Killed(BaseException):
+    """Nothing after this has happened."""
+
+
+@contextmanager
+def killed_before(engine: sa.Engine, number: int) -> Iterator[list[str]]:
+    """Ends what is within at the statement of this number, from 0 → that statement, if it came so far."""
+    seen, killed = itertools.count(), []
+
+    def count(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if next(seen) == number:
+            killed.append(statement)
+            raise Killed
+
+    sa.event.listen(engine, "before_cursor_execute", count)
+    try:
+        yield killed
+    except Killed:
+        pass
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", count)
 
 
 @pytest.fixture
@@ -128,7 +160,7 @@ def test_one_cancelled_while_it_runs_stays_cancelled_and_leaves_no_file(house):
     now = house.work(lambda listener: house.records.cancel("p1"))
     assert now.status is Status.CANCELED
     assert now.output is None
-    assert [path for path in (house.folder / "files").rglob("*") if path.is_file()] == []
+    assert house.stored == []
 
 
 def test_one_cancelled_while_its_file_is_kept_leaves_no_file(house, monkeypatch):
@@ -141,7 +173,7 @@ def test_one_cancelled_while_its_file_is_kept_leaves_no_file(house, monkeypatch)
 
     monkeypatch.setattr(house.files, "put_bytes", cancelled_meanwhile)
     assert house.work().status is Status.CANCELED
-    assert [path for path in (house.folder / "files").rglob("*") if path.is_file()] == []
+    assert house.stored == []
 
 
 def test_running_work_is_cancelled_at_its_maker(house):
@@ -211,6 +243,23 @@ def test_one_that_takes_its_process_down_each_time_is_given_up_at_last(house):
     assert house.now.status is Status.FAILED
     assert str(MOST_ATTEMPTS) in house.now.error
     assert house.told == []
+
+
+def test_killed_before_any_of_its_statements_it_is_made_by_the_next(tmp_path):
+    """Each transaction is whole or did not happen, so this is every moment at which a crash can make a difference."""
+    for number in itertools.count():
+        house = House(tmp_path / str(number))
+        name = house.accept()
+        with killed_before(house.engine, number) as killed:
+            house.worker.work(name)
+        house.new_worker().work(name)
+        house.files.delete_expired(time.time() + ARRIVAL_SECONDS + 1)
+        assert house.now.status is Status.SUCCEEDED
+        assert house.stored == [house.now.output]
+        house.engine.dispose()
+        if not killed:
+            break
+    assert number > 5
 
 
 def test_work_that_is_given_up_while_it_begins_is_given_up_too(house):

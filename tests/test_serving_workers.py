@@ -33,7 +33,7 @@ def row(url: str, name: str) -> tuple:
 
 def test_a_killed_workers_prediction_is_made_by_the_other_within_seconds(tmp_path, database_url):
     port = free_port()
-    shared = role(tmp_path, port, database_url=database_url, pause=0.2)
+    shared = role(tmp_path, port, database_url=database_url, pause=0.1)
     with nursery() as children:
         children.start(**shared, web=True)
         wait_until(port)
@@ -53,6 +53,7 @@ def test_a_killed_workers_prediction_is_made_by_the_other_within_seconds(tmp_pat
     assert other != executor
 
 
+@pytest.mark.slow
 def test_a_web_process_alone_keeps_what_it_accepts_for_the_first_worker(tmp_path, database_url):
     """On a new database: before, the queue's tables were made by the first worker only."""
     port = free_port()
@@ -100,6 +101,7 @@ def test_a_worker_that_loses_its_lease_stops_at_once_and_begins_again_under_a_ne
     assert run.service.working.error is None
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_database_costs_nothing_but_time(run, postgres):
     name = begin(run)
     postgres.stop()

@@ -1,0 +1,163 @@
+"""What browsers are told with every answer, which sites and names may call, and an answer that breaks."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_fixtures import ALICE, TOKENS
+from serving_replicate_fixtures import asked
+from starlette.testclient import TestClient
+
+from models.errors import InvalidRequest
+from serving.__main__ import main
+from serving.app import create_app
+from serving.auth import Keys
+from serving.middleware import REQUEST_ID, SAFE_HEADERS
+from serving.service import Service
+from serving.settings import LOOPBACK, Settings
+
+SITE = "https://studio.example.org"
+AUTH = {"Authorization": f"Bearer {ALICE}"}
+
+
+@contextmanager
+def served(folder: Path, base_url: str = "http://127.0.0.1", **given: Any) -> Iterator[TestClient]:
+    """HTTP alone: nobody works for it."""
+    settings = Settings(data=folder, **given)
+    with Service(settings, base_url) as service:
+        app = create_app(service, Keys.of(settings.tokens, settings.tokens_file, settings.no_auth))
+        with TestClient(app, base_url, raise_server_exceptions=False) as client:
+            yield client
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with served(tmp_path_factory.mktemp("closed"), tokens=TOKENS) as found:
+        yield found
+
+
+ASKED = [
+    ("GET", "/", 200), ("GET", "/nothing", 404), ("GET", "/v1/models", 200), ("DELETE", "/v1/models", 405),
+    ("GET", "/v1/predictions/none", 404), ("POST", "/v1/predictions", 422), ("GET", "/openapi.json", 200),
+    ("GET", "/health", 200), ("GET", "/ai/tasks", 200), ("POST", "/v1/audio/speech", 400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ASKED)
+def test_every_answer_keeps_browsers_safe_and_has_a_name(
+    client: TestClient, method: str, path: str, status: int
+) -> None:
+    answer = client.request(method, path, headers=AUTH)
+    assert answer.status_code == status
+    assert {name: answer.headers.get(name) for name in SAFE_HEADERS} == SAFE_HEADERS
+    assert len(answer.headers[REQUEST_ID]) == 16
+
+
+def test_an_answer_that_breaks_tells_nothing_and_is_logged_under_its_name(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before, it left without the headers and without the name."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the inner matter")
+
+    monkeypatch.setattr(client.app.state.service.records, "page", broken)
+    caplog.set_level(logging.INFO, "parley.http")
+    answer = client.get("/v1/predictions", headers=AUTH)
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "inner matter" not in answer.text
+    assert {name: answer.headers.get(name) for name in SAFE_HEADERS} == SAFE_HEADERS
+    name = answer.headers[REQUEST_ID]
+    assert any(record.message.startswith(f"{name} GET /v1/predictions 500") for record in caplog.records)
+    assert "inner matter" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"\\ud800": 1}', b'{"input": {"\\ud800": 1}, "version": "parley/dia"}', b"\xff", b"["]
+)
+def test_a_body_that_is_hardly_one_is_a_mistake_of_the_caller(client: TestClient, body: bytes) -> None:
+    """Half a character of a caller's own name for a field once broke the answer that told of it."""
+    answer = client.post("/v1/predictions", content=body, headers=AUTH | {"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["title"]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [{f"input{n}": 1 for n in range(101)}, {"text": "[S1] \ud800"}, {"text": "a", "audio_prompt": "http://x/\ud800"}],
+    ids=["too many", "half a character", "half a character of a URL"],
+)
+def test_inputs_that_no_model_has_are_told_of_in_short(client: TestClient, inputs: dict[str, Any]) -> None:
+    body = json.dumps(asked() | {"input": inputs})
+    answer = client.post("/v1/predictions", content=body, headers=AUTH | {"Content-Type": "application/json"})
+    assert (answer.status_code, len(answer.json()["invalid_fields"])) == (422, 1)
+    assert len(answer.text) < 1000
+
+
+@pytest.mark.parametrize("metadata", ['{"a": NaN}', '{"a": 1e999}', '"text"', "[1]", "{", '{"a": "\\ud800"}'])
+def test_metadata_that_is_no_json_object_is_a_mistake(client: TestClient, metadata: str) -> None:
+    answer = client.post("/v1/files", files={"content": b"x"}, data={"metadata": metadata}, headers=AUTH)
+    assert answer.json()["invalid_fields"][0]["field"] == "metadata"
+
+
+def test_metadata_is_neither_deep_nor_long(client: TestClient) -> None:
+    for metadata in ('{"a": ' * 500 + "1" + "}" * 500, f'{{"a": "{"a" * 10_000}"}}'):
+        answer = client.post("/v1/files", files={"content": b"x"}, data={"metadata": metadata}, headers=AUTH)
+        assert (answer.status_code, len(answer.text) < 1000) == (422, True)
+
+
+@pytest.mark.parametrize(
+    "wanted", ["bytes=9-", "bytes=5-2", "bytes=-0", f"bytes={'9' * 5000}-", "lines=1-2", "bytes=-"]
+)
+def test_a_range_that_gives_nothing_is_told_so(client: TestClient, wanted: str) -> None:
+    link = client.post("/v1/files", files={"content": b"12345"}, headers=AUTH).json()["urls"]["get"]
+    assert client.get(link, headers={"Range": wanted}).status_code == 416
+    assert client.get(link, headers={"Range": "bytes=1-2"}).content == b"23"
+
+
+def test_a_link_with_an_expiry_that_is_no_number_is_no_link_of_ours(client: TestClient) -> None:
+    for expiry in ("²", "9" * 5000, "-1"):
+        link = f"http://127.0.0.1/v1/files/{'a' * 26}/download?owner=alice&signature=x&expiry={expiry}"
+        assert client.app.state.service.links.file_of(link) is None
+
+
+def test_no_other_site_may_call_unless_it_is_named(client: TestClient, tmp_path: Path) -> None:
+    asks = {"Origin": SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    assert "access-control-allow-origin" not in client.options("/v1/predictions", headers=asks).headers
+    with served(tmp_path, tokens=TOKENS, cors_origins=f"{SITE},https://other.example.org") as open_to_some:
+        allowed = open_to_some.options("/v1/predictions", headers=asks)
+        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, SITE)
+        assert "authorization" in allowed.headers["access-control-allow-headers"].lower()
+        got = open_to_some.get("/v1/models", headers=AUTH | {"Origin": SITE})
+        assert got.headers["access-control-allow-origin"] == SITE
+        other = open_to_some.get("/v1/models", headers=AUTH | {"Origin": "https://evil.example.org"})
+        assert "access-control-allow-origin" not in other.headers
+        assert "access-control-allow-credentials" not in got.headers
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.2", "::", "speech.example.org", ""])
+def test_without_tokens_only_loopback_is_served(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidRequest, match="only loopback"):
+        Settings(no_auth=True, host=host)
+    assert main(["web", "--no-auth", "--host", host]) == 2
+    assert "no_auth" in capsys.readouterr().err
+    assert all(Settings(no_auth=True, host=one).no_auth for one in LOOPBACK)
+
+
+def test_without_tokens_the_service_answers_to_its_own_names_alone(tmp_path: Path) -> None:
+    """Else a page of another site could call under a name of that site's that leads to this machine."""
+    with served(tmp_path, no_auth=True, public_url="https://speech.example.org/tts") as client:
+        for host in ("127.0.0.1:8000", "localhost", "[::1]:8000", "speech.example.org"):
+            assert client.get("/v1/models", headers={"Host": host}).status_code == 200
+        for host in ("evil.example.org", "127.0.0.1.evil.example.org", ""):
+            answer = client.get("/v1/models", headers={"Host": host})
+            assert (answer.status_code, answer.headers.get("x-frame-options")) == (400, "DENY")
+
+
+def test_no_token_at_all_must_be_asked_for() -> None:
+    with pytest.raises(InvalidRequest, match="are not given"):
+        Keys.of("", "", no_auth=False)
