@@ -75,9 +75,10 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     for router in DOORS:
         app.include_router(router)
     app.frontend("/", directory=PAGE, fallback=None)  # behind the doors, which answer to a wrong method themselves
-    app.add_middleware(Bounded, most=int(settings.upload_bytes * DATA_URI_SHARE) + BODY_OVERHEAD)
+    most = int(settings.upload_bytes * DATA_URI_SHARE) + BODY_OVERHEAD
+    app.add_middleware(Bounded, most=most, caller=keys.caller)
     if settings.cors_origins:
-        origins = settings.cors_origins.split(",")
+        origins = [origin.strip() for origin in settings.cors_origins.split(",")]
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     if keys.entries is None:
         # Else any page could call through its visitors' browsers, by a name of its own that leads to this machine.

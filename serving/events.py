@@ -51,5 +51,6 @@ async def _ends(now: Prediction, service: Service) -> list[tuple[str, str]]:
 
 
 def _event(name: str, data: str, now: Prediction, number: int) -> str:
-    lines = "".join(f"data: {line}\n" for line in data.rstrip("\n").split("\n"))
+    # splitlines: what any client may take for the end of a line, as httpx does U+2028, else cuts the event short.
+    lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])
     return f"event: {name}\nid: {now.id}:{now.attempt}:{number}\n{lines}\n"

@@ -12,8 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.auth import NotAllowed
+
 log = logging.getLogger("parley.http")
 
+WITH_BODY = ("POST", "PUT", "PATCH")
 REQUEST_ID = "X-Request-Id"
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -68,10 +71,11 @@ def started_at(request: Request) -> float:
 
 
 class Bounded:
-    """Refuses bodies of more than `most` bytes, whether they say their length or not."""
+    """Refuses bodies of more than `most` bytes, whether they say their length or not, and of strangers all."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
+    def __init__(self, app: ASGIApp, most: int, caller: Callable[[str | None], str]) -> None:
+        """caller: who sends this Authorization header. Raises NotAllowed."""
+        self._app, self._most, self._caller = app, most, caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,9 +84,12 @@ class Bounded:
         said = Headers(scope=scope).get("content-length", "")
         too_large = HTTPException(413, f"The body has more than {self._most} bytes, the most that is taken. Send less.")
         read = int(said) if said.isdecimal() and int(said) > self._most else 0
+        refusal = self._refusal(scope)
 
         async def counted() -> Message:
             nonlocal read
+            if refusal is not None:
+                raise refusal
             if read > self._most:
                 raise too_large
             message = await receive()
@@ -92,3 +99,12 @@ class Bounded:
             return message
 
         await self._app(scope, counted, send)
+
+    def _refusal(self, scope: Scope) -> HTTPException | None:
+        """Of a body that nobody known here sends: FastAPI would read all of it before it asks who that is."""
+        if scope["method"] in WITH_BODY:
+            try:
+                self._caller(Headers(scope=scope).get("authorization"))
+            except NotAllowed as error:
+                return HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"})
+        return None

@@ -11,6 +11,7 @@ from serving.catalog import MODELS, OWNER, ServedModel
 from serving.task_models import DEFAULT_MODEL, DIALECTS, SOUND, Dialect, Range, printable, shown
 
 BODY_FIELDS = ("prompt", "configs")
+MOST_MEMBERS = 100  # of an object, known or not: each unknown one is told of
 LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_KEY}}}")
@@ -56,6 +57,8 @@ def _object(field: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         hint = ' Send {"prompt": "…"} with Content-Type: application/json.' if field == "body" else ""
         raise InvalidRequest(field, f"is {shown(value)}; it must be a JSON object.{hint}")
+    if len(value) > MOST_MEMBERS:
+        raise InvalidRequest(field, f"has {len(value)} members; at most {MOST_MEMBERS} are read. Send fewer.")
     return {name: member for name, member in value.items() if member is not None}
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,21 @@ def test_a_body_is_no_larger_than_the_limit(alice: httpx.Client, told: bool) -> 
     with alice.stream("POST", "/v1/predictions", content=content, headers={"Content-Type": "application/json"}) as said:
         assert said.status_code == 413
         assert said.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/predictions", "/v1/audio/voices", "/ai/audio_generation"])
+def test_a_stranger_is_refused_before_any_of_the_body_is_read(house: Running, path: str) -> None:
+    """Before, a body of a hundred megabytes was taken in first."""
+    host, port = house.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        kind = "multipart/form-data; boundary=x" if path in ("/v1/files", "/v1/audio/voices") else "application/json"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 90000\r\n\r\n"
+        connection.sendall(head.encode())  # and nothing more
+        answer = b""
+        while b"Send your token" not in answer and (piece := connection.recv(65_536)):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"www-authenticate: bearer" in answer.lower()
 
 
 @pytest.mark.parametrize("kept", [(500, 0), (1, 4 << 30)], ids=["files", "bytes"])

@@ -98,6 +98,12 @@ def test_inputs_that_no_model_has_are_told_of_in_short(client: TestClient, input
     assert len(answer.text) < 1000
 
 
+def test_settings_that_no_task_has_are_told_of_in_short(client: TestClient) -> None:
+    body = {"prompt": "Hey", "configs": {f"setting{n}": n for n in range(101)}}
+    answer = client.post("/ai/audio_generation", json=body, headers=AUTH)
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 1)
+
+
 @pytest.mark.parametrize("metadata", ['{"a": NaN}', '{"a": 1e999}', '"text"', "[1]", "{", '{"a": "\\ud800"}'])
 def test_metadata_that_is_no_json_object_is_a_mistake(client: TestClient, metadata: str) -> None:
     answer = client.post("/v1/files", files={"content": b"x"}, data={"metadata": metadata}, headers=AUTH)
@@ -128,7 +134,7 @@ def test_a_link_with_an_expiry_that_is_no_number_is_no_link_of_ours(client: Test
 def test_no_other_site_may_call_unless_it_is_named(client: TestClient, tmp_path: Path) -> None:
     asks = {"Origin": SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     assert "access-control-allow-origin" not in client.options("/v1/predictions", headers=asks).headers
-    with served(tmp_path, tokens=TOKENS, cors_origins=f"{SITE},https://other.example.org") as open_to_some:
+    with served(tmp_path, tokens=TOKENS, cors_origins=f"{SITE}, https://other.example.org") as open_to_some:
         allowed = open_to_some.options("/v1/predictions", headers=asks)
         assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, SITE)
         assert "authorization" in allowed.headers["access-control-allow-headers"].lower()

@@ -47,6 +47,7 @@ class Campaign:
     posts_a_second: float
     accepted: list[str] = field(default_factory=list)
     unanswered: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.shared = role(self.folder, free_port(), database_url=self.database_url, pause=0.02, most_attempts=1000)
@@ -60,17 +61,24 @@ class Campaign:
         posting = threading.Thread(target=self._post_all)
         running = [self.children.start(**self.shared, **one) for one in self.roles]
         posting.start()
-        for _ in range(self.kills):
-            if self.draw.random() < 0.6:  # else it may be killed while it starts
-                self._wait_for_work()
-            time.sleep(self.draw.uniform(0.0, 1.2))
-            victim = self.draw.randrange(len(running))
-            self.children.kill(running[victim])
-            running[victim] = self.children.start(**self.shared, **self.roles[victim])
-        posting.join()
+        try:
+            for _ in range(self.kills):
+                self._kill_one(running)
+            posting.join(120)
+        finally:
+            self.over.set()
         assert len(self.accepted) == self.predictions, self.unanswered
         wait_for(self._all_over, 120)
         wait_for(lambda: set(self.accepted) <= {p for p, event in self.told() if event == "completed"}, 120)
+
+    def _kill_one(self, running: list[int]) -> None:
+        """And start another in its place."""
+        if self.draw.random() < 0.6:  # else it may be killed while it starts
+            self._wait_for_work()
+        time.sleep(self.draw.uniform(0.0, 1.2))
+        victim = self.draw.randrange(len(running))
+        self.children.kill(running[victim])
+        running[victim] = self.children.start(**self.shared, **self.roles[victim])
 
     def _wait_for_work(self) -> None:
         """Until something is being made, or so long that there may be nothing to make."""
@@ -89,7 +97,7 @@ class Campaign:
         asked = {"input": {"text": TEXT}, "webhook": hook, "webhook_events_filter": EVENTS}
         pauses = random.Random(self.predictions)
         with self.client() as client:
-            while len(self.accepted) < self.predictions:
+            while len(self.accepted) < self.predictions and not self.over.is_set():
                 try:
                     answer = client.post("/v1/models/parley/dia/predictions", json=asked)
                 except httpx.TransportError:

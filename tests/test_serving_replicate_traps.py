@@ -29,6 +29,7 @@ from starlette.testclient import TestClient
 from serving import predictions
 from serving.app import create_app
 from serving.auth import Keys
+from serving.database import predictions as table
 from serving.files import Files
 from serving.records import Status
 from serving.service import Service
@@ -163,6 +164,19 @@ def test_every_event_has_an_id_and_none_says_it_twice(house: Running, alice: htt
     assert [name for name, _ in names[1]] == ["error", "done"]
     assert "exclamation mark" in json.loads(names[1][0][1])["detail"]
     assert names[2] == [("done", '{"reason": "canceled"}')]
+
+
+def test_no_character_of_the_logs_ends_an_event_early(house: Running, alice: httpx.Client) -> None:
+    """The client takes U+2028 and others for ends of lines."""
+    prediction = created(alice)
+    strange = sa.update(table).where(table.c.id == prediction["id"])
+    with house.service.engine.begin() as connection:
+        connection.execute(strange.values(logs="a\rdata: b\u2028event: done\x85\nc\n"))
+    client = Client(ALICE, base_url=house.url)
+    logs, *_, done = client.predictions.get(prediction["id"]).stream()
+    client._client.close()
+    assert (logs.event.value, logs.data.split("\n")) == ("logs", ["a", "data: b", "event: done", "", "c"])
+    assert done.event.value == "done"
 
 
 def test_what_is_over_stays_as_it_ended(alice: httpx.Client) -> None:
