@@ -75,6 +75,12 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     for router in DOORS:
         app.include_router(router)
     app.frontend("/", directory=PAGE, fallback=None)  # behind the doors, which answer to a wrong method themselves
+    _surround(app, settings, keys)
+    return app
+
+
+def _surround(app: FastAPI, settings: Settings, keys: Keys) -> None:
+    """With what is done to every request, the innermost first."""
     most = int(settings.upload_bytes * DATA_URI_SHARE) + BODY_OVERHEAD
     app.add_middleware(Bounded, most=most, caller=keys.caller)
     if settings.cors_origins:
@@ -85,7 +91,6 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=_own_names(settings), www_redirect=False)
     app.add_middleware(Named, answer=answer)
     app.add_middleware(Timed, metrics=app.state.metrics)
-    return app
 
 
 def _own_names(settings: Settings) -> list[str]:
