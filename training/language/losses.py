@@ -3,8 +3,8 @@
 The aids: attention heads that stay near the letter being spoken; the phone of each frame, read off the middle of the
 decoder; the phone of each letter, read off the encoder; the place in the text of both. Without the last the encoder
 says nothing of places, since it rotates queries and keys by their distance only: the decoder then goes by the letters
-around, and where these come twice it may jump. The edges of a text count once more, its first unit and its end: whose
-voice begins and that no turn follows are asked in one row each, among hundreds.
+around, and where these come twice it may jump. The first unit of a text, which alone tells whose voice begins, counts
+once more: every later one can be told by the one before, so among hundreds of rows nothing else asks for the tag.
 """
 
 import math
@@ -33,14 +33,14 @@ class Losses:
     phone: Tensor
     letter: Tensor
     place: Tensor  # squared error of a sine
-    edges: Tensor  # nats, of codebook 0 in the first row and in the one that ends
+    first: Tensor  # nats, of codebook 0 in the first row
     correct: Tensor  # share of codebook 0 where the target is the likeliest
     mass: Tensor  # attention of the guided heads within reach
 
     def numbers(self) -> dict[str, float]:
         named = {f"code{k}": value for k, value in enumerate(self.codes)}
         named |= {"guide": self.guide, "phone": self.phone, "letter": self.letter}
-        named |= {"place": self.place, "edges": self.edges}
+        named |= {"place": self.place, "first": self.first}
         named |= {"correct": self.correct, "mass": self.mass}
         return {name: float(value.detach()) for name, value in named.items()}
 
@@ -53,10 +53,10 @@ def losses_of(network: DiaTraining, batch: Batch, weights: Weights) -> Losses:
     letter = class_loss(network.extra.letter, hidden.text.to(network.dtype), batch.letters)
     total = torch.stack([w * loss for w, loss in zip(weights.codebooks[: len(codes)], codes, strict=True)]).sum()
     place = _letter_place(network, hidden.text, batch.ids) + _row_place(network, hidden.middle, batch)
-    edges = _edges(network, hidden.rows, batch)
+    first = _first_unit(network, hidden.rows[:, 0], batch)
     total = total + weights.guide * guide + weights.phone * phone + weights.letter * letter + weights.place * place
-    total = total + weights.edges * edges
-    aids = guide.detach(), phone.detach(), letter.detach(), place.detach(), edges.detach()
+    total = total + weights.first * first
+    aids = guide.detach(), phone.detach(), letter.detach(), place.detach(), first.detach()
     return Losses(total, tuple(c.detach() for c in codes), *aids, correct, mass.detach())
 
 
@@ -84,16 +84,13 @@ def class_loss(head: nn.Linear, x: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets[known], reduction="sum") / max(1, len(logits))
 
 
-def _edges(network: DiaTraining, rows: Tensor, batch: Batch) -> Tensor:
-    """rows [B, T, D] → mean cross-entropy of first units and ends, of examples whose text can tell them."""
-    units = batch.targets[..., 0]
-    edge = units == network.config.eos
-    edge[:, 0] = units[:, 0] != IGNORE
-    edge &= (batch.mask.sum(1) > 1)[:, None]
-    if not edge.any():
+def _first_unit(network: DiaTraining, rows: Tensor, batch: Batch) -> Tensor:
+    """rows [B, D], the first of each example → mean cross-entropy of its unit where there is a text to tell it."""
+    targets = batch.targets[:, 0, 0].masked_fill(batch.mask.sum(1) <= 1, IGNORE)
+    if (targets == IGNORE).all():
         return torch.zeros(())
-    logits = F.linear(rows[edge].to(network.dtype), network.head()[0].to(network.dtype)).float()
-    return F.cross_entropy(logits, units[edge])
+    logits = F.linear(rows.to(network.dtype), network.head()[0].to(network.dtype)).float()
+    return F.cross_entropy(logits, targets, ignore_index=IGNORE)
 
 
 def _letter_place(network: DiaTraining, text: Tensor, ids: Tensor) -> Tensor:
