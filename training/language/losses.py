@@ -86,11 +86,10 @@ def class_loss(head: nn.Linear, x: Tensor, targets: Tensor) -> Tensor:
 
 def _first_unit(network: DiaTraining, rows: Tensor, batch: Batch) -> Tensor:
     """rows [B, D], the first of each example → mean cross-entropy of its unit where there is a text to tell it."""
-    targets = batch.targets[:, 0, 0].masked_fill(batch.mask.sum(1) <= 1, IGNORE)
-    if (targets == IGNORE).all():
-        return torch.zeros(())
-    logits = F.linear(rows.to(network.dtype), network.head()[0].to(network.dtype)).float()
-    return F.cross_entropy(logits, targets, ignore_index=IGNORE)
+    targets = batch.targets[:, 0, 0]
+    told = (batch.mask.sum(1) > 1) & (targets != IGNORE)
+    loss: Tensor = _LinearCrossEntropy.apply(rows[told].to(network.dtype), network.head()[0], targets[told])[0]
+    return loss
 
 
 def _letter_place(network: DiaTraining, text: Tensor, ids: Tensor) -> Tensor:
