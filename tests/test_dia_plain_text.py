@@ -12,7 +12,7 @@ from models.dia.config import DiaConfig
 from models.dia.pipeline import DiaPipeline
 from models.dia.random_checkpoint import MODEL_CONFIG
 from models.dia.script import estimate_seconds, parse_script
-from models.dia.tokenizer import decode
+from models.dia.tokenizer import END, TEXT_LIMIT, decode
 from models.engine import Engine
 from models.errors import InvalidRequest
 
@@ -34,9 +34,10 @@ def texts(pipeline: DiaPipeline, text: str) -> str:
 
 def test_the_flag_is_read_from_the_config(tmp_path: Path):
     path = tmp_path / "config.json"
-    for ours, expected in (({"plain_text": True}, True), ({}, False)):
-        path.write_text(json.dumps({**MODEL_CONFIG, "parley": ours}))
-        assert DiaConfig.load(path).plain_text is expected
+    for flag in ("plain_text", "end_mark"):
+        for ours, expected in (({flag: True}, True), ({}, False)):
+            path.write_text(json.dumps({**MODEL_CONFIG, "parley": ours}))
+            assert getattr(DiaConfig.load(path), flag) is expected
 
 
 def test_a_model_without_the_flag_gets_the_text_as_written(noisy: DiaPipeline):
@@ -52,6 +53,20 @@ def test_the_network_reads_the_plain_words(plain: DiaPipeline, admitted):
     with Engine(plain) as engine:
         list(engine.stream(request("[S1] 5 OK.")))
     assert decode(admitted[0].text) == "[S1] five okay."
+
+
+def test_every_passage_ends_with_the_mark_where_the_model_knows_it(
+    plain: DiaPipeline, admitted, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(plain.network, "config", dataclasses.replace(plain.network.config, end_mark=True))
+    long = "[S1] one two three four five six seven. [S2] eight nine ten eleven twelve. " * 5
+    with Engine(plain) as engine:
+        list(engine.stream(request(long, sampling_params=ROOMY)))
+    assert len(admitted) > 1, "several passages"
+    for sequence in admitted:
+        assert sequence.text[-1] == END
+        assert END not in sequence.text[:-1]
+        assert len(sequence.text) <= TEXT_LIMIT
 
 
 def test_estimates_are_of_what_the_model_reads(plain: DiaPipeline):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.dia.tokenizer import TEXT_LIMIT, byte_length, check_ids, decode, encode
+from models.dia.tokenizer import END, TEXT_LIMIT, byte_length, check_ids, decode, encode
 from models.errors import InvalidRequest
 
 readable = st.text(st.characters(exclude_characters="\x00\x01\x02", exclude_categories=["Cs"]), min_size=1, max_size=60)
@@ -80,3 +80,11 @@ def test_a_bad_id_is_named_with_its_index(value):
 def test_too_few_and_too_many_ids_are_refused(count):
     with pytest.raises(InvalidRequest, match=f"ids: holds {count} ids"):
         check_ids([65] * count, field="ids")
+
+
+def test_an_end_mark_follows_where_the_model_was_trained_with_it_and_counts() -> None:
+    assert encode("[S1] Yes.", end_mark=True) == [*encode("[S1] Yes."), END]
+    longest = "a" * (TEXT_LIMIT - 1)
+    assert len(encode(longest, end_mark=True)) == TEXT_LIMIT
+    with pytest.raises(InvalidRequest, match=f"{TEXT_LIMIT + 1} bytes"):
+        encode(longest + "a", end_mark=True)

@@ -20,7 +20,7 @@ from training_language_fixtures import (
 )
 
 from models.decoding.delay import delay_prefix
-from models.dia.tokenizer import decode, encode
+from models.dia.tokenizer import END, decode, encode
 from training.language.batches import DROPPED, IGNORE, Specials, Stream, collate, corrupt, group, mix, validation
 from training.language.recipe import DELAYS, Corruption
 from training.language.utterances import Example, Labels, Placed, borrow, join, load_utterances
@@ -38,7 +38,7 @@ def labels_point_at_what_is_spoken(example: Example) -> bool:
 
 def test_text_of_a_dialogue_is_what_the_tokenizer_makes() -> None:
     parts = [Placed(utterance(0, "abc.")), Placed(utterance(0, "de.")), Placed(utterance(1, "ea."))]
-    assert join(parts, SILENCE).ids.tolist() == encode("[S1] abc. de. [S2] ea.")
+    assert join(parts, SILENCE).ids.tolist() == encode("[S1] abc. de. [S2] ea.", end_mark=True)
 
 
 def test_pauses_are_written_where_they_are() -> None:
@@ -48,10 +48,19 @@ def test_pauses_are_written_where_they_are() -> None:
         Placed(utterance(1, "c."), 7, True),
     ]
     example = join(parts, SILENCE, end_pause=4)
-    assert decode(example.ids.tolist()) == "[S1] ... a. ... b. [S2] ... c. ..."
+    assert decode(example.ids.tolist()[:-1]) == "[S1] ... a. ... b. [S2] ... c. ..."
     assert (example.codes[:5, 1:] == SILENCE[0][1:]).all()
     assert set(example.ids[example.char[:5].astype(int)]) == {ord(".")}
-    assert set(example.char[-4:]) == {len(example.ids) - 2}
+    assert set(example.char[-4:]) == {len(example.ids) - 3}
+
+
+def test_where_it_ends_attention_belongs_on_the_end_mark() -> None:
+    batch = collate([join([Placed(utterance(0, text))], SILENCE) for text in ("abc de.", "bad.")], SPECIALS)
+    for ids, targets, char, guided in zip(batch.ids, batch.targets, batch.char, batch.guided, strict=True):
+        (end,) = (targets[:, 0] == SPECIALS.eos).nonzero().flatten().tolist()
+        assert guided[end]
+        assert int(ids[int(char[end])]) == END
+        assert not guided[end + 1 :].any()
 
 
 def test_a_gap_between_turns_points_at_the_space_and_is_the_first_speakers() -> None:

@@ -100,3 +100,14 @@ def test_a_batch_without_anything_known_of_a_codebook_does_no_harm(network: DiaT
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
     assert [float(loss) for loss in losses.codes[1:]] == [0.0] * (SIZE.codebooks - 1)
     network.zero_grad(set_to_none=True)
+
+
+def test_the_first_unit_counts_once_more_unless_nothing_tells_it(network: DiaTraining, batch: Batch) -> None:
+    def first(of: Batch) -> float:
+        return float(losses_of(network, of, RECIPE.weights).first)
+
+    likely = trained_logits(network, batch)[:, 0, 0].log_softmax(-1)
+    wanted = [-float(likely[i, batch.targets[i, 0, 0]]) for i in range(2)]
+    assert first(batch) == pytest.approx(np.mean(wanted), rel=1e-4)
+    dropped = corrupt(batch, Corruption(drop_text=1.0, severity=0.0), SPECIALS, np.random.default_rng(0))
+    assert first(dropped) == pytest.approx(wanted[0], rel=1e-4), "the text of the second is hidden"

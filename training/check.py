@@ -80,11 +80,11 @@ def check(run: Path, model: Path, scripts: Sequence[str], sampling: SamplingPara
 def speak(model: Path, scripts: Sequence[str], sampling: SamplingParams) -> list[CodeSequence]:
     """One finished sequence for each script, SLOTS at a time."""
     decoder = _decoder(model)
-    delays = decoder.network.config.delays
+    delays, marked = decoder.network.config.delays, decoder.network.config.end_mark
     nothing = np.zeros((len(delays), 0), np.int64)
     most = min(MOST_FRAMES, decoder.max_frames)
     sequences = [
-        CodeSequence(tuple(encode(verbalise(script))), nothing, sampling.with_seed(i), most, delays)
+        CodeSequence(tuple(encode(verbalise(script), end_mark=marked)), nothing, sampling.with_seed(i), most, delays)
         for i, script in enumerate(scripts)
     ]
     _finish(sequences, decoder)

@@ -22,6 +22,7 @@ from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.recipe import Size, hub_config
 
 LOGITS = "logits_dense.weight"
+PARLEY = {"name": "dia-builtin", "plain_text": True, "end_mark": True}  # read by models/dia/config.py beside Dia's own
 # One per trained codebook; training/README.md says what they were chosen by.
 SCALES = (3.0, 1.5, 6.0, 1.5, 1.5, 1.5)
 
@@ -29,7 +30,7 @@ SCALES = (3.0, 1.5, 6.0, 1.5, 1.5, 1.5)
 def export(run: Path, folder: Path, scales: Sequence[float]) -> None:
     """The averaged weights of RUN's last checkpoints → folder/model and folder/codec."""
     checkpoint = checkpoints(run / "language")[-1]
-    config = hub_config(Size(**load(checkpoint)["size"])) | {"parley": {"name": "dia-builtin", "plain_text": True}}
+    config = hub_config(Size(**load(checkpoint)["size"])) | {"parley": PARLEY}
     write_model(folder, config, state_for_export(checkpoint), scales)
     write_codec(folder, load_vocoder(run), *load_listener(run).tensors())
 

@@ -58,6 +58,7 @@ class DiaConfig:
     bos: int
     speech: bool = True  # False for random weights: their noise is not judged as speech
     plain_text: bool = False  # True for a small model that reads plain words only, see models/dia/verbalise.py
+    end_mark: bool = False  # True for a model whose texts end with tokenizer.END; Dia-1.6B's do not
 
     @property
     def max_delay(self) -> int:
@@ -103,6 +104,7 @@ class DiaConfig:
             bos=bos,
             speech=ours.get("speech", True),
             plain_text=ours.get("plain_text", False),
+            end_mark=ours.get("end_mark", False),
         )
 
 

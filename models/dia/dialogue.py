@@ -115,7 +115,8 @@ class Dialogue:
         return best
 
     def _sequence(self, utterance: Utterance, prompt: Prompt, seed: int) -> CodeSequence:
-        ids = utterance.ids or tuple(encode(" ".join(filter(None, (prompt.transcript, utterance.text)))))
+        text = " ".join(filter(None, (prompt.transcript, utterance.text)))
+        ids = utterance.ids or tuple(encode(text, end_mark=self.config.end_mark))
         room = self.window_frames - prompt.codes.shape[1]
         limit = min(self._budget, room)
         if utterance.ids is None:

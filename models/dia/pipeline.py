@@ -12,6 +12,7 @@ from models.dia.generate import DiaDecoder
 from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from models.dia.plan import Plan, make_plan
+from models.dia.tokenizer import TEXT_LIMIT
 from models.dia.voice import VoiceCache, check_codes, read_voice
 from models.errors import InvalidRequest, WeightsError
 from models.request import AudioChunk, AudioGenerationRequest
@@ -63,7 +64,8 @@ class DiaPipeline:
             buffer = check_codes(request.buffer_speech_tokens, self.codec, "buffer_speech_tokens")
         window, plain_text = self.decoder.max_frames, self.network.config.plain_text
         voice = read_voice(request, self.codec, window, plain_text=plain_text)
-        return make_plan(request, voice, buffer, window, self.codec.frame_rate, plain_text=plain_text)
+        limit = TEXT_LIMIT - self.network.config.end_mark
+        return make_plan(request, voice, buffer, window, self.codec.frame_rate, plain_text=plain_text, text_limit=limit)
 
     def speak(self, plan: Plan) -> Iterator[Wait | AudioChunk]:
         """The job of a plan; see models/dia/dialogue.py."""

@@ -53,8 +53,9 @@ def make_plan(
     frame_rate: float,
     *,
     plain_text: bool = False,
+    text_limit: int = TEXT_LIMIT,
 ) -> Plan:
-    """plain_text: the model reads plain words only, and the limits hold for these.
+    """plain_text: the model reads plain words only, and the limits hold for these. text_limit: bytes of a text.
 
     Raises InvalidRequest where the text cannot be spoken within the model's or the caller's limits."""
     check_sampling(request.sampling_params)
@@ -67,9 +68,9 @@ def make_plan(
     script = parse_script(request.input, plain=plain_text)
     window_seconds = window_frames / frame_rate
     if voice is None:
-        passages = _alone(script, window_seconds)
+        passages = _alone(script, window_seconds, text_limit)
     else:
-        max_bytes = TEXT_LIMIT - byte_length(voice.transcript) - 1
+        max_bytes = text_limit - byte_length(voice.transcript) - 1
         passages = _plan(script, max_bytes, min(LONGEST_SECONDS, (window_seconds - voice.seconds) / ROOM))
     utterances = tuple(Utterance(p.text, p.seconds) for p in passages)
     plan = Plan(request, utterances, voice, buffer, script.notes + voice_notes)
@@ -102,12 +103,12 @@ def _own_prompt(request: AudioGenerationRequest, voice: Voice | None) -> Utteran
     return Utterance("", max(1.0, spoken), tuple(ids))
 
 
-def _alone(script: Script, window_seconds: float) -> tuple[Passage, ...]:
+def _alone(script: Script, window_seconds: float, text_limit: int) -> tuple[Passage, ...]:
     """Passages of a script without a voice prompt: one, or several of which each is the next one's prompt."""
-    whole = _plan(script, TEXT_LIMIT, min(LONGEST_SECONDS, window_seconds / ROOM))
+    whole = _plan(script, text_limit, min(LONGEST_SECONDS, window_seconds / ROOM))
     if len(whole) == 1:
         return whole
-    return _plan(script, (TEXT_LIMIT - 1) // 2, min(LONGEST_SECONDS, window_seconds / 2 / ROOM))
+    return _plan(script, (text_limit - 1) // 2, min(LONGEST_SECONDS, window_seconds / 2 / ROOM))
 
 
 def _plan(script: Script, max_bytes: int, max_seconds: float) -> tuple[Passage, ...]:

@@ -12,10 +12,11 @@ TEXT_LIMIT = 1024  # ids the encoder has positions for, the transcript of the vo
 VOCABULARY_SIZE = 256  # one id per byte
 PAD = 0  # upstream fills texts up with it and masks it; here no text is filled up
 SPEAKER_IDS = {"[S1]": 1, "[S2]": 2}
+END = 3  # ASCII's end of text: behind the last letter, for models that were trained with it
 
 
-def encode(text: str, field: str = "text") -> list[int]:
-    """Byte ids of `text`, 1 to TEXT_LIMIT of them.
+def encode(text: str, field: str = "text", *, end_mark: bool = False) -> list[int]:
+    """Byte ids of `text`, 1 to TEXT_LIMIT of them. end_mark: whether END follows.
 
     Raises InvalidRequest for `field` if the text is empty or too long, holds one of the bytes 0, 1 and 2, which the
     model reads as padding and tags, or is no valid Unicode.
@@ -31,6 +32,7 @@ def encode(text: str, field: str = "text") -> list[int]:
         raw = raw.replace(tag.encode(), bytes([speaker_id]))
     if not raw:
         raise InvalidRequest(field, "is empty; the model needs at least one byte of text. Write something to speak.")
+    raw += bytes([END] * end_mark)
     if len(raw) > TEXT_LIMIT:
         raise InvalidRequest(
             field,

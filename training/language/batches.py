@@ -212,6 +212,7 @@ def collate(examples: Sequence[Example], specials: Specials) -> Batch:
         codes[b, : len(rows) - 1] = rows[:-1]
         targets[b] = _targets(e.codes, T, specials)
         char[b, :n], phones[b, :n] = e.char, _known(e.phone)
+        char[b, n] = s - 1  # where it ends, attention belongs on the mark that says so
     to = torch.from_numpy
     parts = (to(ids), to(ids != 0), to(codes), to(targets), to(char), to(char >= 0), to(phones), to(letters))
     return Batch(*parts)

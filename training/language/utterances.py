@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from models.dia.tokenizer import END
 from training.codec.codebooks import parts_of
 from training.frames import VOICES
 
@@ -167,6 +168,7 @@ class _Maker:
         self._write(PAUSE.strip())
 
     def example(self) -> Example:
+        self._write(bytes([END]))
         char = np.concatenate(self.char)
         return Example(
             np.array(self.ids), np.array(self.letters), np.concatenate(self.codes), char, np.concatenate(self.phone)
