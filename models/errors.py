@@ -11,6 +11,8 @@ ParleyError (500)
 └── GenerationFailed (500)                  the model gave nothing that can be returned
 """
 
+from typing import Any
+
 
 class ParleyError(Exception):
     """Root of all errors that a door turns into an answer."""
@@ -32,6 +34,9 @@ class InvalidRequest(ParleyError, ValueError):
         self.problem = problem
         self.others = others
         super().__init__("; ".join(f"{name}: {text}" for name, text in self.problems))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.problem, self.others)  # `args` holds the message alone
 
     @property
     def problems(self) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ can see, so that a crash at any moment leaves no bytes which nothing knows of, i
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from serving.store import CHUNK_BYTES, Store
 
 UPLOAD, OUTPUT, VOICE = "upload", "output", "voice"
 UNSEEN = "unseen"  # kind of a row whose bytes are on their way, in or out
+FILE_PREFIX = "file:"  # of inputs of predictions that are files of ours
 ARRIVAL_SECONDS = 3600.0  # an unseen row is older than this only if its process died
 
 
@@ -106,6 +107,12 @@ class Files:
             for piece in self.read(file):
                 written.write(piece)
         return path
+
+    def keep_until(self, ids: Sequence[str], moment: float) -> None:
+        """What of these would expire sooner is kept until then, seconds since 1970."""
+        statement = table.update().where(table.c.id.in_(ids), table.c.kind != UNSEEN, table.c.expires_at < moment)
+        with self._engine.begin() as connection:
+            connection.execute(statement.values(expires_at=moment))
 
     def delete(self, file: File) -> None:
         """Out of sight first, then the bytes, then the row; one that was not done with is swept."""

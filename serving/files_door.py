@@ -79,6 +79,7 @@ def delete(file_id: str, service: Here, owner: Caller) -> Response:
     return Response(status_code=204)
 
 
+@router.head("/{file_id}/download", include_in_schema=False)
 @router.get("/{file_id}/download", **answers.gives_bytes("*/*", 200, 206))
 def download(
     file_id: str,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from serving.files import Files
+from serving.files import FILE_PREFIX, Files
 from serving.lease import Lease
 from serving.live import LiveAudio
 from serving.queue import Queue
@@ -26,6 +26,7 @@ DEADLINE_SECONDS, RESCUE_SECONDS, SWEEP_SECONDS = 0.5, 3.0, 60.0
 LOST_SECONDS = 10.0  # between keeping a prediction and queueing it a process may take this long
 LIVE_SECONDS = 600.0  # how long the audio of what has ended is kept for those who listen slowly
 HALF_WRITTEN_SECONDS = 3600.0  # a file that is older and still on its way has lost its process
+WANTED_SECONDS = 600.0  # an input is kept for this long at least after the last look at who waits for it
 QUEUE_SECONDS = 86_400.0  # how long the queue remembers what has ended
 
 
@@ -117,5 +118,13 @@ class Sweep:
         self.records.remove_data(now - self.keep_seconds)
         self.live.forget(now - LIVE_SECONDS)
         self.queue.forget_ended(now - QUEUE_SECONDS)
+        self._keep_wanted_files(now + WANTED_SECONDS)
         self.files.delete_expired(now)  # the store may be away while the database is not, so it comes last
         self.store.sweep(now - HALF_WRITTEN_SECONDS)
+
+    def _keep_wanted_files(self, moment: float) -> None:
+        """Until then at least, the inputs of predictions that are not over."""
+        inputs = [value for p in self.records.active() for value in p.input.values() if isinstance(value, str)]
+        wanted = [value.removeprefix(FILE_PREFIX) for value in inputs if value.startswith(FILE_PREFIX)]
+        if wanted:
+            self.files.keep_until(wanted, moment)

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from serving.catalog import MODELS
-from serving.files import File, Files
+from serving.files import FILE_PREFIX, File, Files
 from serving.links import LINK_SECONDS, Links
 from serving.records import Prediction, Records, Status
-from serving.worker import FILE_PREFIX
 
 NOT_BEGUN = "Its deadline passed before it was begun."
 

@@ -12,9 +12,9 @@ from models.errors import InvalidRequest
 from models.inputs import LONGEST_TOKENS
 from models.request import INPUT_LIMIT
 from serving.catalog import DIA, MODELS, ServedModel
+from serving.files import FILE_PREFIX
 from serving.studio import Asked
 from serving.voices import BUILT_IN, SPEAKERS, Voice, Voices
-from serving.worker import FILE_PREFIX
 
 DOOR = "speech"
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15")

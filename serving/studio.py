@@ -21,12 +21,11 @@ from models.request import SEED_LIMIT
 from serving.catalog import ServedModel
 from serving.database import AWAY
 from serving.fetch import decode_data_uri
-from serving.files import UPLOAD, Files
+from serving.files import FILE_PREFIX, UPLOAD, Files
 from serving.ids import new_id
 from serving.links import Links
 from serving.public_http import parse_url
 from serving.records import Prediction, Records, Status
-from serving.worker import FILE_PREFIX
 
 log = logging.getLogger("parley")
 
@@ -137,7 +136,9 @@ class Studio:
             file = self._files.get(file_id)
             if file is None:
                 raise InvalidRequest(field_name, f"is a link to the file {file_id}, which is gone. Upload it again.")
-            return FILE_PREFIX + file.id if file.owner == owner else value
+            if file.owner == owner:
+                self._files.keep_until([file.id], time.time() + self._keep_seconds)
+                return FILE_PREFIX + file.id
         return value
 
     def _upload(self, owner: str, name: str, content: bytes, content_type: str) -> str:

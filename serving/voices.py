@@ -65,7 +65,7 @@ class Voices:
             raise _taken(name)
 
     def add(self, voice: Voice, file: File) -> Voice:
-        """file: its recording, in the store but without a row. Raises InvalidRequest if the name was taken meanwhile."""
+        """file: its recording, in the store but without a row. Raises InvalidRequest if the name is taken by now."""
         try:
             with self._engine.begin() as connection:
                 self._files.add(file, connection)

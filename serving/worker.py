@@ -16,7 +16,7 @@ from models.inputs import DialogueInputs
 from serving.catalog import MODELS
 from serving.database import AWAY
 from serving.fetch import FetchLimits, fetch_url
-from serving.files import OUTPUT, File, Files
+from serving.files import FILE_PREFIX, OUTPUT, File, Files
 from serving.live import LiveAudio
 from serving.making import Made, Makers
 from serving.records import Prediction, Records, Status
@@ -25,7 +25,6 @@ log = logging.getLogger("parley.worker")
 
 MOST_ATTEMPTS = 10  # to begin it: one that takes the process down each time must not do so for ever
 REPORT_SECONDS = 0.25
-FILE_PREFIX = "file:"  # of inputs that are files of ours
 FAULT = "Something broke on our side while this was made. It is logged; try again."
 
 Tell = Callable[[Prediction, str], None]  # a prediction and "start", "output" or "logs"

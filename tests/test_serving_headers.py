@@ -125,6 +125,12 @@ def test_a_range_that_gives_nothing_is_told_so(client: TestClient, wanted: str) 
     assert client.get(link, headers={"Range": "bytes=1-2"}).content == b"23"
 
 
+def test_a_download_can_be_asked_for_its_head(client: TestClient) -> None:
+    link = client.post("/v1/files", files={"content": b"12345"}, headers=AUTH).json()["urls"]["get"]
+    head = client.head(link)
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, "5", b"")
+
+
 def test_a_link_with_an_expiry_that_is_no_number_is_no_link_of_ours(client: TestClient) -> None:
     for expiry in ("²", "9" * 5000, "-1"):
         link = f"http://127.0.0.1/v1/files/{'a' * 26}/download?owner=alice&signature=x&expiry={expiry}"

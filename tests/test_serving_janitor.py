@@ -12,7 +12,16 @@ from serving_fixtures import wait_for
 
 from serving import janitor
 from serving.database import open_database, sqlite_url
-from serving.janitor import HALF_WRITTEN_SECONDS, LIVE_SECONDS, LOST_SECONDS, QUEUE_SECONDS, Janitor, Rescue, Sweep
+from serving.janitor import (
+    HALF_WRITTEN_SECONDS,
+    LIVE_SECONDS,
+    LOST_SECONDS,
+    QUEUE_SECONDS,
+    WANTED_SECONDS,
+    Janitor,
+    Rescue,
+    Sweep,
+)
 from serving.lease import FileLease, Lease
 from serving.records import Prediction, Records, Status
 
@@ -131,7 +140,7 @@ def test_a_sweep_deletes_what_was_kept_long_enough_and_nothing_else(monkeypatch)
         return lambda before: asked.update({name: before})
 
     rooms = [
-        SimpleNamespace(remove_data=hearing("records")),
+        SimpleNamespace(remove_data=hearing("records"), active=list),
         SimpleNamespace(delete_expired=hearing("files")),
         SimpleNamespace(sweep=hearing("store")),
         SimpleNamespace(forget=hearing("live")),
@@ -146,6 +155,21 @@ def test_a_sweep_deletes_what_was_kept_long_enough_and_nothing_else(monkeypatch)
         "live": LIVE_SECONDS,
         "queue": QUEUE_SECONDS,
     }
+
+
+def test_a_sweep_keeps_the_files_that_unfinished_predictions_wait_for(records, monkeypatch):
+    for name, value in (("waiting", "file:a"), ("over", "file:b"), ("elsewhere", "https://example.org/c.wav")):
+        given = {"text": "[S1] Hi.", "audio_prompt": value, "seed": 1}
+        records.create(Prediction(name, "alice", "predictions", "parley/dia", "v", given))
+    records.cancel("over")
+    kept: dict[str, float] = {}
+    files = SimpleNamespace(
+        keep_until=lambda ids, moment: kept.update(dict.fromkeys(ids, moment)), delete_expired=lambda now: 0
+    )
+    others = SimpleNamespace(sweep=lambda before: None, forget=lambda before: None, forget_ended=lambda before: None)
+    monkeypatch.setattr(janitor.time, "time", lambda: 1e6)
+    Sweep(records, files, others, others, others, keep_seconds=3600.0)()
+    assert kept == {"a": 1e6 + WANTED_SECONDS}
 
 
 def test_a_lease_taken_for_a_rescue_is_given_back(records, lease_of, tmp_path):

@@ -116,6 +116,14 @@ def test_a_file_is_seen_only_once_it_is_added(files, source):
     assert b"".join(files.read(file)) == CONTENT
 
 
+def test_what_is_wanted_longer_expires_later_and_never_sooner(files, source):
+    soon, late, bare = (files.add(put(files, source, expires_at=at)) for at in (time.time() + 60, 4e9, None))
+    files.keep_until([soon.id, late.id, bare.id], 3e9)
+    assert [files.get(file.id).expires_at for file in (soon, late, bare)] == [3e9, 4e9, None]
+    files.delete_expired(time.time() + 120)
+    assert files.get(soon.id) is not None
+
+
 def test_bytes_whose_row_was_never_added_are_swept(files, kept, source):
     """The process died between the two."""
     file = put(files, source)
