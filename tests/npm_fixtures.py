@@ -6,19 +6,21 @@ from pathlib import Path
 
 import pytest
 
+CLIENTS = {"openai": "7.55.0", "replicate": "1.4.0"}
 INSTALL_SECONDS = 120
 
 
-def npm_package(cache: pytest.Cache, name: str, version: str) -> Path:
-    """A folder from which node can import the package. Skips the test where there is no node, or npm cannot install."""
+def npm_package(config: pytest.Config, name: str) -> Path:
+    """A folder from which node can import the client. Skips the test where there is no node, or npm cannot install."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
-    folder = cache.mkdir(f"npm-{name}-{version}")
+    assert config.cache is not None
+    folder = config.cache.mkdir(f"npm-{name}-{CLIENTS[name]}")
     done = folder / "installed"
     if not done.exists():
         quiet = ("--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
         (folder / "package.json").write_text("{}")
-        _run(["npm", "install", *quiet, f"{name}@{version}"], folder)
+        _run(["npm", "install", *quiet, f"{name}@{CLIENTS[name]}"], folder)
         done.touch()
     return folder
 

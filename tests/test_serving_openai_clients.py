@@ -212,7 +212,7 @@ say(size);
 
 
 def test_node_hears_speech_as_it_is_made_and_is_told_what_is_wrong(request, service, closed):
-    folder = npm_package(request.config.cache, "openai", "7.55.0")
+    folder = npm_package(request.config, "openai")
     (folder / "client.mjs").write_text(NODE)
     command = ["node", "client.mjs", f"{service.url}/v1", ALICE, TEXT]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as node:

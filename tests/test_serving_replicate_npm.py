@@ -1,35 +1,26 @@
 """Door 2 as Replicate's own JavaScript client sees it, unchanged. What it calls is in replicate_npm.mjs."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from npm_fixtures import npm_package
 from serving_fixtures import ALICE, PIECE, Running
 from serving_replicate_fixtures import MODEL, PROMPT, TEXT, VERSION, HearingMaker, house
 
 __all__ = ["house"]  # a fixture
 
 SCRIPT = Path(__file__).with_name("replicate_npm.mjs")
-PACKAGE = "replicate@1.4.0"
-SECONDS = 300  # of npm, and of all calls
+SECONDS = 300  # of all calls
 SIZE = len(TEXT) * PIECE * 2 + 44  # bytes of the wav file
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(pytestconfig: pytest.Config) -> Path:
     """The folder in which npm has put the client."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not here")
-    folder = tmp_path_factory.mktemp("npm")
-    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0"]
-    command = ["npm", "install", "--prefix", str(folder), *options, PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    if done.returncode:
-        pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr[-300:]}")
-    return folder
+    return npm_package(pytestconfig, "replicate")
 
 
 @pytest.fixture(scope="module")
