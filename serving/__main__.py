@@ -17,12 +17,12 @@ from typing import Any
 from models.audio.ffmpeg_process import require_ffmpeg
 from models.engine import Engine
 from models.errors import ParleyError
-from serving.auth import check_name, hash_token, new_token
+from serving.access import check_name, hash_token, new_token
 from serving.catalog import DIA
-from serving.cog_maker import CogMaker
-from serving.making import EngineMaker, Makers
+from serving.cog.backend import CogBackend
 from serving.processes import leave, serve, work
 from serving.settings import Settings
+from serving.work.backend import Backends, EngineBackend
 
 log = logging.getLogger("parley")
 
@@ -37,20 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "token":
             return _token(options["name"])
         settings = Settings.from_environ(os.environ, **options)
-        return (work if command == "worker" else serve)(settings, partial(load_makers, settings))
+        return (work if command == "worker" else serve)(settings, partial(load_backends, settings))
     except ParleyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def load_makers(settings: Settings) -> Makers:
+def load_backends(settings: Settings) -> Backends:
     """The models of this machine, or the containers that make the audio instead, as soon as one is ready."""
     require_ffmpeg()
     if settings.containers:
-        maker = CogMaker(settings.containers)
-        maker.wait_until_ready()
-        return {DIA.full_name: maker}
-    return {DIA.full_name: EngineMaker(_engine())}
+        backend = CogBackend(settings.containers)
+        backend.wait_until_ready()
+        return {DIA.full_name: backend}
+    return {DIA.full_name: EngineBackend(_engine())}
 
 
 def _engine() -> Engine:

@@ -1,12 +1,17 @@
-"""The addresses of this service as its callers see them. Knows no route's insides."""
+"""The addresses of this service as its callers see them, signed where they open without a token. Knows no route.
 
+A signed link is "{owner} {id} {expiry}" under HMAC-SHA256, as Replicate signs files: whoever has it has what it stands
+for, until it expires. The secret is the deployment's; changing it closes all links.
+"""
+
+import hashlib
+import hmac
 import re
 import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from serving import signing
-from serving.files import File
+from serving.storage.files import File
 
 LINK_SECONDS = 3600.0  # how long a signed link is good, unless its file goes earlier
 
@@ -27,7 +32,7 @@ class Links:
     def download(self, file: File) -> str:
         """Signed: whoever has it has the file, until it expires."""
         expiry = self.expiry(file)
-        signed = signing.signature(self.secret, file.owner, file.id, expiry)
+        signed = self.signature(file.owner, file.id, expiry)
         query = urlencode({"owner": file.owner, "expiry": expiry, "signature": signed})
         return f"{self.base}/v1/files/{file.id}/download?{query}"
 
@@ -37,7 +42,7 @@ class Links:
 
     def stream(self, prediction_id: str, owner: str, expiry: int) -> str:
         """Signed too: browsers' event sources send no token."""
-        signed = signing.signature(self.secret, owner, prediction_id, expiry)
+        signed = self.signature(owner, prediction_id, expiry)
         return self.prediction(prediction_id, f"/stream?{urlencode({'expiry': expiry, 'signature': signed})}")
 
     def file_of(self, url: str) -> str | None:
@@ -50,10 +55,17 @@ class Links:
         signed = {"owner", "expiry", "signature"} <= asked.keys() and _EXPIRY.fullmatch(asked["expiry"])
         if found is None or not signed:
             return None
-        good = signing.opens(
-            self.secret, asked["owner"], found[1], int(asked["expiry"]), asked["signature"], time.time()
-        )
+        good = self.opens(asked["owner"], found[1], int(asked["expiry"]), asked["signature"])
         return found[1] if good else None
+
+    def signature(self, owner: str, subject: str, expiry: int) -> str:
+        """64 hexadecimal digits. subject: the id of a file or prediction; expiry: seconds since 1970."""
+        return hmac.new(self.secret, f"{owner} {subject} {expiry}".encode(), hashlib.sha256).hexdigest()
+
+    def opens(self, owner: str, subject: str, expiry: int, given: str) -> bool:
+        """Whether a link with this signature is ours and still good."""
+        expected = self.signature(owner, subject, expiry)
+        return hmac.compare_digest(expected.encode(), given.encode()) and time.time() < expiry
 
     def page_of(self, path: str, cursor: str) -> str:
         return f"{self.base}{path}?cursor={quote(cursor)}"

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from serving.catalog import MODELS
-from serving.files import FILE_PREFIX, File, Files
 from serving.links import LINK_SECONDS, Links
-from serving.records import Prediction, Records, Status
+from serving.storage.files import FILE_PREFIX, File, Files
+from serving.storage.records import Prediction, Records, Status
 
 NOT_BEGUN = "Its deadline passed before it was begun."
 

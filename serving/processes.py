@@ -17,16 +17,16 @@ from typing import NoReturn
 
 import uvicorn
 
-from serving.app import create_app
-from serving.auth import Keys
-from serving.making import Makers
+from serving.access import Keys
 from serving.service import Service
 from serving.settings import Settings
+from serving.web.app import create_app
+from serving.work.backend import Backends
 
 log = logging.getLogger("parley")
 
 
-def serve(settings: Settings, load: Callable[[], Makers]) -> int:
+def serve(settings: Settings, load: Callable[[], Backends]) -> int:
     """HTTP, and work on the queues unless the settings leave that to others → the process's exit status."""
     keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth)
     over = _until_told()
@@ -40,7 +40,7 @@ def serve(settings: Settings, load: Callable[[], Makers]) -> int:
             return _status(service)
 
 
-def work(settings: Settings, load: Callable[[], Makers]) -> int:
+def work(settings: Settings, load: Callable[[], Backends]) -> int:
     """Only work on the queues → the process's exit status."""
     over = _until_told()
     with Service(settings, settings.public_url or f"http://{settings.host}:{settings.port}") as service:
@@ -90,4 +90,4 @@ def _until_told() -> threading.Event:
 
 
 def _status(service: Service) -> int:
-    return 1 if service.working is not None and service.working.error is not None else 0
+    return 1 if service.worker is not None and service.worker.error is not None else 0

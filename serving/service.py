@@ -8,23 +8,23 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Self
 
-from serving.changes import Changes
-from serving.database import is_sqlite, open_database, open_hasty, sqlalchemy_url, sqlite_path
-from serving.files import Files
-from serving.janitor import DEADLINE_SECONDS, SWEEP_SECONDS, Janitor, Sweep
-from serving.lease import DatabaseLease, FileLease, Lease
+from serving.intake import Intake
 from serving.links import Links
-from serving.live import LiveAudio
-from serving.making import Makers
 from serving.prediction_json import PredictionJson
-from serving.queue import Queue
-from serving.records import Records
 from serving.settings import Settings
-from serving.store import open_store
-from serving.studio import Studio
-from serving.vault import Vault
-from serving.voices import Voices
-from serving.working import Working
+from serving.storage.changes import Changes
+from serving.storage.database import is_sqlite, open_database, open_unsynced, sqlalchemy_url, sqlite_path
+from serving.storage.files import Files
+from serving.storage.lease import DatabaseLease, FileLease, Lease
+from serving.storage.live import LiveAudio
+from serving.storage.records import Records
+from serving.storage.shared_secrets import SharedSecrets
+from serving.storage.store import open_store
+from serving.storage.voices import Voices
+from serving.work.backend import Backends
+from serving.work.janitor import DEADLINE_SECONDS, SWEEP_SECONDS, Janitor, Sweep
+from serving.work.queue import Queue
+from serving.work.worker import WorkerProcess
 
 
 class Service:
@@ -35,21 +35,21 @@ class Service:
         self.settings = settings
         self.changes = Changes()
         engine = open_database(settings.database)
-        hasty = open_hasty(settings.database)
-        self.engine, self._hasty = engine, hasty
-        self.vault = Vault(engine)
-        self.records = Records(engine, self.changes.tell, hasty)
+        unsynced = open_unsynced(settings.database)
+        self.engine, self._unsynced = engine, unsynced
+        self.vault = SharedSecrets(engine)
+        self.records = Records(engine, self.changes.tell, unsynced)
         self.store = open_store(settings.data / "files", settings.bucket or None)
         self.files = Files(engine, self.store)
         self.voices = Voices(engine, self.files)
-        self.live = LiveAudio(hasty, self.changes.tell)
+        self.live = LiveAudio(unsynced, self.changes.tell)
         self.links = Links((settings.public_url or base_url).rstrip("/"), self.vault.links)
         self.json = PredictionJson(self.records, self.files, self.links)
         self.queue = Queue(sqlalchemy_url(settings.database))
-        self.studio = Studio(
+        self.intake = Intake(
             self.records, self.files, self.links, settings.limits, settings.keep_seconds, self.queue.predict
         )
-        self.working: Working | None = None
+        self.worker: WorkerProcess | None = None
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -65,21 +65,21 @@ class Service:
         self.stop_work()
         self._closing.close()
         self.queue.close()
-        self._hasty.dispose()
+        self._unsynced.dispose()
         self.engine.dispose()
 
     def start_work(
-        self, load: Callable[[], Makers], on_error: Callable[[BaseException], object] = lambda error: None
-    ) -> Working:
-        """Work on the queues in this process, as soon as `load` has the models. on_error: see Working."""
-        self.working = Working(self, load, on_error)
-        self.working.start()
-        return self.working
+        self, load: Callable[[], Backends], on_error: Callable[[BaseException], object] = lambda error: None
+    ) -> WorkerProcess:
+        """Work on the queues in this process, as soon as `load` has the models. on_error: see WorkerProcess."""
+        self.worker = WorkerProcess(self, load, on_error)
+        self.worker.start()
+        return self.worker
 
     def stop_work(self) -> None:
         """Returns when nothing is worked on any more; may be called again."""
-        if self.working is not None:
-            self.working.stop()
+        if self.worker is not None:
+            self.worker.stop()
 
     def lease_of(self, name: str) -> AbstractContextManager[Lease]:
         if is_sqlite(self.settings.database):
@@ -89,4 +89,4 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether what is accepted now is begun soon by this process; a process without a worker cannot tell."""
-        return self.working is None or self.working.launched
+        return self.worker is None or self.worker.launched

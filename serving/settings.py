@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from models.errors import InvalidRequest
-from serving.database import sqlite_url
 from serving.fetch import FetchLimits
+from serving.intake import Limits
 from serving.public_http import parse_url
-from serving.studio import Limits
-from serving.worker import MOST_ATTEMPTS
+from serving.storage.database import sqlite_url
+from serving.work.runner import MOST_ATTEMPTS
 
 _ABOVE_ZERO = (
     "keep_hours", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute", "most_waiting",

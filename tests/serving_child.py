@@ -1,6 +1,6 @@
-"""Processes of the service with a maker that needs no model, for tests that kill them or ask them to end.
+"""Processes of the service with a backend that needs no model, for tests that kill them or ask them to end.
 
-Reads lines of JSON. An object is a role: {"web": true, "work": true, …settings} and, of the maker, "pause" and
+Reads lines of JSON. An object is a role: {"web": true, "work": true, …settings} and, of the backend, "pause" and
 "loading" (seconds) and "broken"; its process is forked, quickly as everything is imported already, and its id printed.
 A number is the id of such a process: it is waited for, and its exit status printed.
 """
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from serving_fixtures import PIECE, RATE, ToneMaker
+from serving_fixtures import PIECE, RATE, ToneBackend
 
 from models.audio.encode import AudioFormat
 from models.audio.pcm import pcm16_bytes
 from models.audio.write import write_audio
 from models.inputs import DialogueInputs
 from serving.catalog import DIA
-from serving.making import Listener, Makers
 from serving.processes import leave, serve, work
 from serving.settings import Settings
+from serving.work.backend import Backends, Listener
 
 
 @dataclass
-class SeededMaker(ToneMaker):
+class SeededBackend(ToneBackend):
     """Noise that is the seed's: a tenth of a second for each letter."""
 
     def _pieces(self, prediction_id: str, inputs: DialogueInputs, listener: Listener) -> Iterator[np.ndarray]:
@@ -64,11 +64,11 @@ def run(role: dict[str, Any]) -> NoReturn:
         filename=data / "child.log", level=logging.INFO, format=f"%(asctime)s {os.getpid()} %(message)s"
     )
 
-    def load() -> Makers:
+    def load() -> Backends:
         time.sleep(loading)
         if broken:
             raise OSError("no weights here")
-        return {DIA.full_name: SeededMaker(pause=pause)}
+        return {DIA.full_name: SeededBackend(pause=pause)}
 
     given = Settings(data=data, workers=int(works), allow_private=True, **settings)
     leave(serve(given, load) if web else work(given, load))

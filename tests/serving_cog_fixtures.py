@@ -17,8 +17,8 @@ from serving_fixtures import RATE, tone
 
 from models.audio.write import write_audio
 from models.inputs import DialogueInputs
-from serving.cog_maker import CogMaker, Patience
-from serving.making import Made
+from serving.cog.backend import CogBackend, Patience
+from serving.work.backend import MadeFile
 
 Document = dict[str, Any]
 Answer = tuple[int, Document]
@@ -217,20 +217,20 @@ def fake_cogs(number: int, answer: Callable[[Document], Document]) -> Iterator[l
             fake.die()
 
 
-class Studio:
-    """Makers' work in threads, each in a folder of its own."""
+class Intake:
+    """Backends' work in threads, each in a folder of its own."""
 
     def __init__(self, folder, cogs, patience: Patience = HASTY) -> None:
         self.folder = folder
-        self.maker = CogMaker([cog.url for cog in cogs], patience)
+        self.backend = CogBackend([cog.url for cog in cogs], patience)
         self.pool = ThreadPoolExecutor()
 
-    def make(self, name: str = "p1", inputs: DialogueInputs = INPUTS, heard: Heard | None = None) -> Made:
+    def make(self, name: str = "p1", inputs: DialogueInputs = INPUTS, heard: Heard | None = None) -> MadeFile:
         folder = self.folder / name
         folder.mkdir()
-        return self.maker.make(name, inputs, folder, True, heard or Heard())
+        return self.backend.make(name, inputs, folder, True, heard or Heard())
 
-    def begin(self, name: str = "p1", heard: Heard | None = None) -> "Future[Made]":
+    def begin(self, name: str = "p1", heard: Heard | None = None) -> "Future[MadeFile]":
         return self.pool.submit(self.make, name, INPUTS, heard)
 
 

@@ -1,4 +1,4 @@
-"""A whole service for tests: a maker that sounds a tone without any model, and a server on a free port."""
+"""A whole service for tests: a backend that sounds a tone without any model, and a server on a free port."""
 
 import threading
 import time
@@ -17,12 +17,12 @@ from models.audio.pcm import pcm16_bytes
 from models.audio.write import write_audio
 from models.errors import Cancelled, InvalidRequest
 from models.inputs import DialogueInputs
-from serving.app import create_app
-from serving.auth import Keys
+from serving.access import Keys
 from serving.catalog import DIA
-from serving.making import Listener, Made
 from serving.service import Service
 from serving.settings import Settings
+from serving.web.app import create_app
+from serving.work.backend import Listener, MadeFile
 
 RATE = 8000  # Hz
 PIECE = 800  # samples: a tenth of a second
@@ -31,7 +31,7 @@ TOKENS = f"alice:{ALICE},bob:{BOB}"
 
 
 @dataclass
-class ToneMaker:
+class ToneBackend:
     """A tenth of a second of tone for each letter of the text, `pause` seconds apart; "!" in the text makes it fail."""
 
     pause: float = 0.0
@@ -44,7 +44,7 @@ class ToneMaker:
 
     def make(
         self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
-    ) -> Made:
+    ) -> MadeFile:
         self.made.append(prediction_id)
         if "!" in inputs.text:
             raise InvalidRequest("text", "holds an exclamation mark. Leave it out.")
@@ -54,7 +54,7 @@ class ToneMaker:
         write_audio(path, pieces, RATE, inputs.output_format)
         seconds = len(pieces) * PIECE / RATE
         metrics = {"audio_seconds": seconds, "sample_rate": RATE, "seed": inputs.seed}
-        return Made(path, path.name, CONTENT_TYPES[inputs.output_format], metrics)
+        return MadeFile(path, path.name, CONTENT_TYPES[inputs.output_format], metrics)
 
     def _pieces(self, prediction_id: str, inputs: DialogueInputs, listener: Listener) -> Iterator[np.ndarray]:
         for number in range(len(inputs.text)):
@@ -84,16 +84,16 @@ class Running:
 
     url: str
     service: Service
-    maker: ToneMaker
+    backend: ToneBackend
 
     def client(self, token: str = ALICE, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30, **options)
 
 
 @contextmanager
-def running(folder: Path, maker: ToneMaker | None = None, **settings: Any) -> Iterator[Running]:
+def running(folder: Path, backend: ToneBackend | None = None, **settings: Any) -> Iterator[Running]:
     """The whole service in this process: HTTP in one thread, the worker in others."""
-    maker = maker or ToneMaker()
+    backend = backend or ToneBackend()
     given = Settings(**{"data": folder, "tokens": TOKENS, "allow_private": True, "grace_seconds": 5.0, **settings})
     keys = Keys.of(given.tokens, given.tokens_file, given.no_auth)
     config = uvicorn.Config("", host="127.0.0.1", port=0, log_config=None, access_log=False)
@@ -104,11 +104,11 @@ def running(folder: Path, maker: ToneMaker | None = None, **settings: Any) -> It
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
-        working = service.start_work(lambda: {DIA.full_name: maker})
+        working = service.start_work(lambda: {DIA.full_name: backend})
         wait_for(lambda: server.started and (working.launched or working.error is not None))
         assert working.error is None, working.error
         try:
-            yield Running(url, service, maker)
+            yield Running(url, service, backend)
         finally:
             server.should_exit = True
             thread.join()

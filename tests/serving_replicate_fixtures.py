@@ -1,4 +1,4 @@
-"""Door 2 for tests: one service a module, whose maker keeps what it was given to hear and waits at a closed gate."""
+"""Door 2 for tests: one service a module, whose backend keeps what it was given to hear and waits at a closed gate."""
 
 import threading
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ from typing import Any
 
 import httpx
 import pytest
-from serving_fixtures import ALICE, Running, ToneMaker, running, wait_for
+from serving_fixtures import ALICE, Running, ToneBackend, running, wait_for
 
 from models.inputs import DialogueInputs
 from serving.catalog import DIA
-from serving.making import Listener, Made
+from serving.work.backend import Listener, MadeFile
 
 MODEL, VERSION = DIA.full_name, DIA.version
 TEXT = "[S1] Hey"
-PROMPT = b"RIFF, or so it says"  # no maker of these tests decodes it
+PROMPT = b"RIFF, or so it says"  # no backend of these tests decodes it
 WORDS = "[S1] Or so it says."
 ENDS = ("succeeded", "failed", "canceled")
 
 
 @dataclass
-class HearingMaker(ToneMaker):
+class HearingBackend(ToneBackend):
     heard: list[bytes] = field(default_factory=list)  # the recordings it was given
 
     def make(
         self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
-    ) -> Made:
+    ) -> MadeFile:
         if inputs.audio_prompt is not None:
             self.heard.append(inputs.audio_prompt.read_bytes())
         return super().make(prediction_id, inputs, folder, streaming, listener)
@@ -36,10 +36,10 @@ class HearingMaker(ToneMaker):
 
 @contextmanager
 def service_with_a_gate(folder: Path, **settings: Any) -> Iterator[Running]:
-    """Its maker works while the gate is open, as it is at first."""
+    """Its backend works while the gate is open, as it is at first."""
     gate = threading.Event()
     gate.set()
-    with running(folder, HearingMaker(gate=gate), **settings) as found:
+    with running(folder, HearingBackend(gate=gate), **settings) as found:
         yield found
 
 
@@ -58,7 +58,7 @@ def alice(house: Running) -> Iterator[httpx.Client]:
 @contextmanager
 def closed(house: Running) -> Iterator[None]:
     """Nothing is finished in here; all that was begun is afterwards."""
-    gate = house.maker.gate
+    gate = house.backend.gate
     assert gate is not None
     gate.clear()
     try:

@@ -1,4 +1,4 @@
-"""Door 3 for tests: one service a module, whose maker waits wherever a test closes its gate."""
+"""Door 3 for tests: one service a module, whose backend waits wherever a test closes its gate."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from serving_fixtures import ALICE, BOB, Running, ToneMaker, running, wait_for
+from serving_fixtures import ALICE, BOB, Running, ToneBackend, running, wait_for
 
 PATH = "/ai/audio_generation"
 MOST_WAITING = 6
@@ -21,7 +21,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     gate = threading.Event()
     gate.set()
     folder = tmp_path_factory.mktemp("house")
-    with running(folder, ToneMaker(gate=gate), at_once=1, most_waiting=MOST_WAITING) as found:
+    with running(folder, ToneBackend(gate=gate), at_once=1, most_waiting=MOST_WAITING) as found:
         yield found
 
 
@@ -40,7 +40,7 @@ def bob(house: Running) -> Iterator[httpx.Client]:
 @contextmanager
 def closed(house: Running) -> Iterator[None]:
     """Nothing is finished in here; all that was begun is afterwards."""
-    gate = house.maker.gate
+    gate = house.backend.gate
     assert gate is not None
     gate.clear()
     try:

@@ -1,4 +1,4 @@
-"""A maker for the speech door that sounds a tone, and waits and breaks down where the text says so."""
+"""A backend for the speech door that sounds a tone, and waits and breaks down where the text says so."""
 
 import re
 import threading
@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from audio_fixtures import decode, make_file, speechlike
-from serving_fixtures import PIECE, RATE, Running, ToneMaker, tone
+from serving_fixtures import PIECE, RATE, Running, ToneBackend, tone
 
 from models.audio.pcm import pcm16_bytes
 from models.errors import GenerationFailed
 from models.inputs import DialogueInputs
-from serving.making import Listener, Made
+from serving.work.backend import Listener, MadeFile
 
 TAG = len("[S1] ")  # letters, each of which sounds
 
 
 @dataclass
-class Speaker(ToneMaker):
+class Speaker(ToneBackend):
     """A tenth of a second a letter. What stands behind "|" waits for the gate, "~" sounds until the gate opens, "#"
     breaks it off; "||" and "##" do so before anything sounds."""
 
@@ -30,7 +30,7 @@ class Speaker(ToneMaker):
 
     def make(
         self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
-    ) -> Made:
+    ) -> MadeFile:
         assert streaming
         self.asked.append(inputs)
         if inputs.audio_prompt is not None:

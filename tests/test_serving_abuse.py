@@ -13,14 +13,14 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-from serving_fixtures import Running, ToneMaker, running, wait_for
+from serving_fixtures import Running, ToneBackend, running, wait_for
 from serving_http_fixtures import reply, serve, stand_in_network
 from serving_replicate_fixtures import alice, asked, created, ended
 
 from models.audio.read import MAX_SECONDS, read_audio
 from models.inputs import DialogueInputs
-from serving.files import Files
-from serving.making import Listener, Made
+from serving.storage.files import Files
+from serving.work.backend import Listener, MadeFile
 
 __all__ = ["alice"]  # a fixture
 
@@ -30,12 +30,12 @@ HOURS = 3
 
 
 @dataclass
-class ReadingMaker(ToneMaker):
+class ReadingBackend(ToneBackend):
     """Reads the recording as the model does."""
 
     def make(
         self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
-    ) -> Made:
+    ) -> MadeFile:
         if inputs.audio_prompt is not None:
             read_audio(inputs.audio_prompt, field="audio_prompt", sample_rate=44_100)
         return super().make(prediction_id, inputs, folder, streaming, listener)
@@ -43,7 +43,7 @@ class ReadingMaker(ToneMaker):
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("house"), ReadingMaker(), allow_private=False, upload_bytes=MOST) as found:
+    with running(tmp_path_factory.mktemp("house"), ReadingBackend(), allow_private=False, upload_bytes=MOST) as found:
         yield found
 
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 
-from serving.changes import ASK_AGAIN_SECONDS, Changes
+from serving.storage.changes import ASK_AGAIN_SECONDS, Changes
 
 
 def answer_of(changes: Changes, values, enough, seconds: float | None) -> tuple[object, float]:

@@ -1,4 +1,4 @@
-"""coglet's own server answers as the maker takes it to, and a service in front of the real container works."""
+"""coglet's own server answers as the backend takes it to, and a service in front of the real container works."""
 
 import asyncio
 import base64
@@ -17,8 +17,8 @@ from serving_fixtures import running, wait_for
 
 from container.server import CogServer
 from models.errors import InvalidRequest
-from serving.cog_container import Container, NotTaken, failure, open_client
-from serving.cog_maker import CogMaker
+from serving.cog.backend import CogBackend
+from serving.cog.container import Container, NotTaken, failure, open_client
 
 ROOT = Path(__file__).parent.parent
 MODEL = {"PARLEY_MODEL": "dia-random", "OMP_NUM_THREADS": "1"}
@@ -128,7 +128,7 @@ def test_a_service_in_front_of_the_real_container(tmp_path):
     """Whose model has random weights: a format, a voice, a seed, a mistake of the caller, and a cancel."""
     with (
         CogServer(directory=ROOT, environment=MODEL) as server,
-        running(tmp_path, CogMaker([url_of(server)])) as service,
+        running(tmp_path, CogBackend([url_of(server)])) as service,
         service.client() as client,
     ):
         asked = {"text": "[S1] Hi.", "max_new_tokens": 500, "output_format": "flac", "seed": 1}

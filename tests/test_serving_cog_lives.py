@@ -4,23 +4,23 @@ import threading
 import time
 
 import pytest
-from serving_cog_fixtures import HASTY, Heard, Studio, closed, data_uri, fake_cogs, succeeded, write_tone
+from serving_cog_fixtures import HASTY, Heard, Intake, closed, data_uri, fake_cogs, succeeded, write_tone
 from serving_fixtures import running, wait_for
 
 from models.errors import EngineClosed, GenerationFailed, InvalidRequest
 from serving import __main__ as command
-from serving import cog_fleet
 from serving.catalog import DIA
-from serving.cog_maker import CogMaker
+from serving.cog import fleet
+from serving.cog.backend import CogBackend
 from serving.settings import Settings
-from serving.worker import MOST_ATTEMPTS
+from serving.work.runner import MOST_ATTEMPTS
 
 CREATE = "/v1/models/parley/dia/predictions"
 
 
 @pytest.fixture(autouse=True)
 def _short_rests(monkeypatch):
-    monkeypatch.setattr(cog_fleet, "LONGEST_REST", 0.1)
+    monkeypatch.setattr(fleet, "LONGEST_REST", 0.1)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_what_a_container_takes_with_it_is_made_by_another(tmp_path, cogs):
     first, second = cogs
     heard = Heard()
     with closed(first):
-        making = Studio(tmp_path, cogs).begin(heard=heard)
+        making = Intake(tmp_path, cogs).begin(heard=heard)
         wait_for(lambda: first.running)
         first.die()
         assert making.result(10).path.exists()
@@ -49,7 +49,7 @@ def test_what_a_container_takes_with_it_is_made_by_another(tmp_path, cogs):
 def test_the_only_container_may_start_again(tmp_path, cogs):
     cog = cogs[0]
     with closed(cog):
-        making = Studio(tmp_path, [cog]).begin()
+        making = Intake(tmp_path, [cog]).begin()
         wait_for(lambda: cog.running)
         cog.die()
     cog.start()
@@ -62,7 +62,7 @@ def crashed(cog):
 
     def answer(inputs):
         cog.health = "UNHEALTHY"
-        return {"status": "failed", "error": "Worker crashed", "logs": ""}
+        return {"status": "failed", "error": "PredictionRunner crashed", "logs": ""}
 
     return answer
 
@@ -70,16 +70,16 @@ def crashed(cog):
 def test_what_crashed_its_container_is_made_by_another_and_that_one_is_left_alone(tmp_path, cogs):
     first, second = cogs
     first.answer = crashed(first)
-    studio = Studio(tmp_path, cogs)
+    intake = Intake(tmp_path, cogs)
     for number in range(3):
-        studio.make(f"p{number}")
+        intake.make(f"p{number}")
     assert (len(first.began), len(second.began)) == (1, 3)
 
 
 def test_what_somebody_else_cancelled_there_is_made_all_the_same(tmp_path, cogs):
     first, second = cogs
     with closed(first):
-        making = Studio(tmp_path, cogs).begin()
+        making = Intake(tmp_path, cogs).begin()
         wait_for(lambda: first.running)
         first.cancelled.append(first.running)
         making.result(10)
@@ -89,7 +89,7 @@ def test_what_somebody_else_cancelled_there_is_made_all_the_same(tmp_path, cogs)
 def test_a_container_that_forgot_what_it_was_given_is_left_for_another(tmp_path, cogs):
     first, second = cogs
     first.silent = True
-    Studio(tmp_path, cogs).make()
+    Intake(tmp_path, cogs).make()
     assert len(second.began) == 1
     wait_for(lambda: first.hung_up)
 
@@ -101,7 +101,7 @@ def test_what_breaks_every_container_fails_at_last(tmp_path, cogs):
     for cog in cogs:
         cog.answer = broken
     with pytest.raises(GenerationFailed, match=f"^{MOST_ATTEMPTS} containers"):
-        Studio(tmp_path, cogs).make()
+        Intake(tmp_path, cogs).make()
     assert sum(len(cog.began) for cog in cogs) == MOST_ATTEMPTS
 
 
@@ -109,7 +109,7 @@ def test_what_breaks_every_container_fails_at_last(tmp_path, cogs):
 def test_what_came_to_nothing_on_its_way_back_is_made_anew(tmp_path, cogs, answer):
     first, second = cogs
     first.answer = lambda inputs: dict(answer)
-    Studio(tmp_path, cogs).make()
+    Intake(tmp_path, cogs).make()
     assert len(second.began) == 1
 
 
@@ -119,7 +119,7 @@ def test_what_came_to_nothing_on_its_way_back_is_made_anew(tmp_path, cogs, answe
 def test_containers_that_are_not_there_yet_are_waited_for(tmp_path, cogs):
     cog = cogs[0]
     cog.die()
-    making = Studio(tmp_path, [cog]).begin()
+    making = Intake(tmp_path, [cog]).begin()
     time.sleep(HASTY.lost / 4)
     cog.start()
     making.result(10)
@@ -134,7 +134,7 @@ def test_without_a_container_that_lives_the_process_is_told(tmp_path, cogs, heal
         cog.die()
     began = time.monotonic()
     with pytest.raises(EngineClosed):
-        Studio(tmp_path, [cog]).make()
+        Intake(tmp_path, [cog]).make()
     assert HASTY.lost <= time.monotonic() - began < 10 * HASTY.lost
     assert cog.began == []
 
@@ -143,9 +143,9 @@ def test_a_service_is_ready_as_soon_as_one_container_is(cogs, caplog):
     first, second = cogs
     first.die()
     second.health = "STARTING"
-    waiting = threading.Thread(target=CogMaker([first.url, second.url], HASTY).wait_until_ready)
+    waiting = threading.Thread(target=CogBackend([first.url, second.url], HASTY).wait_until_ready)
     waiting.start()
-    wait_for(lambda: f"{first.url} is AWAY, {second.url} is STARTING" in caplog.text)
+    wait_for(lambda: f"{first.url} is DATABASE_AWAY, {second.url} is STARTING" in caplog.text)
     assert waiting.is_alive()
     second.health = "READY"
     waiting.join(10)
@@ -154,7 +154,7 @@ def test_a_service_is_ready_as_soon_as_one_container_is(cogs, caplog):
 
 def test_containers_make_the_audio_where_the_settings_name_some(cogs):
     settings = Settings.from_environ({"PARLEY_COG_URLS": f"{cogs[0].url}/, {cogs[1].url}"})
-    assert isinstance(command.load_makers(settings)[DIA.full_name], CogMaker)
+    assert isinstance(command.load_backends(settings)[DIA.full_name], CogBackend)
 
 
 @pytest.mark.parametrize("urls", ["10.0.0.5:5000", "ftp://cog", "http://cog,cog2"])
@@ -166,7 +166,7 @@ def test_an_address_that_is_none_is_refused_at_the_start(urls):
 def test_the_log_names_no_password(cogs, caplog):
     url = cogs[0].url.replace("http://", "http://name:secret@")
     caplog.set_level("INFO")
-    CogMaker([url], HASTY).wait_until_ready()
+    CogBackend([url], HASTY).wait_until_ready()
     said = [record.getMessage() for record in caplog.records if record.name.startswith("parley")]
     assert said == [f"Cog containers: {cogs[0].url} is READY"]
 
@@ -175,8 +175,8 @@ def test_the_log_names_no_password(cogs, caplog):
 
 
 def test_a_service_in_front_of_containers_serves_as_one_with_an_engine(tmp_path, cogs):
-    maker = CogMaker([cog.url for cog in cogs], HASTY)
-    with running(tmp_path, maker) as service, service.client() as client:
+    backend = CogBackend([cog.url for cog in cogs], HASTY)
+    with running(tmp_path, backend) as service, service.client() as client:
         asked = {"input": {"text": "[S1] Hello.", "seed": 7}}
         made = client.post(CREATE, json=asked, headers={"Prefer": "wait"}).json()
         assert (made["status"], made["metrics"]["tokens"]) == ("succeeded", 26)

@@ -14,13 +14,13 @@ from starlette.testclient import TestClient
 
 from models.errors import InvalidRequest
 from serving.__main__ import main
-from serving.app import create_app
-from serving.auth import Keys
-from serving.middleware import REQUEST_ID, SAFE_HEADERS
+from serving.access import Keys
 from serving.service import Service
 from serving.settings import LOOPBACK, Settings
+from serving.web.app import create_app
+from serving.web.middleware import REQUEST_ID, SAFE_HEADERS
 
-SITE = "https://studio.example.org"
+SITE = "https://intake.example.org"
 AUTH = {"Authorization": f"Bearer {ALICE}"}
 
 

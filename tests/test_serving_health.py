@@ -7,17 +7,17 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
-from serving_fixtures import ALICE, Running, ToneMaker, running, wait_for
+from serving_fixtures import ALICE, Running, ToneBackend, running, wait_for
 
-from serving import health as health_door
-from serving.metrics import NO_ROUTE
+from serving.doors import health as health_door
+from serving.web.metrics import NO_ROUTE
 
 CREATE = "/v1/models/parley/dia/predictions"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("health"), ToneMaker()) as run:
+    with running(tmp_path_factory.mktemp("health"), ToneBackend()) as run:
         yield run
 
 
@@ -62,7 +62,7 @@ def test_predictions_are_counted_by_status_and_door_with_their_audio_and_time(ru
 
 
 def test_what_waits_and_what_runs_are_counted(run):
-    gate = run.maker.gate = threading.Event()
+    gate = run.backend.gate = threading.Event()
     with run.client() as client:
         ids = [client.post(CREATE, json={"input": {"text": "[S1] Hi."}}).json()["id"] for _ in range(6)]
     try:
@@ -70,7 +70,7 @@ def test_what_waits_and_what_runs_are_counted(run):
         assert numbers(run)["parley_predictions_waiting",] == 6 - run.service.settings.at_once
     finally:
         gate.set()
-        run.maker.gate = None
+        run.backend.gate = None
     wait_for(lambda: all(run.service.records.get(name).status.final for name in ids))
 
 
@@ -115,7 +115,7 @@ def test_not_ready_with_a_database_that_does_not_answer(run, monkeypatch):
 
 def test_not_ready_while_nothing_is_worked_on(run, monkeypatch):
     """Models that load, or a lease that was lost."""
-    monkeypatch.setattr(run.service.working, "launched", False)
+    monkeypatch.setattr(run.service.worker, "launched", False)
     answer = httpx.get(f"{run.url}/ready")
     assert answer.status_code == 503
     assert answer.headers["content-type"].startswith("application/problem+json")
@@ -123,12 +123,12 @@ def test_not_ready_while_nothing_is_worked_on(run, monkeypatch):
 
 
 def test_not_ready_when_the_models_could_not_be_loaded(run, monkeypatch):
-    monkeypatch.setattr(run.service.working, "error", OSError("no weights"))
+    monkeypatch.setattr(run.service.worker, "error", OSError("no weights"))
     answer = httpx.get(f"{run.url}/ready")
     assert answer.status_code == 503
     assert "weights" not in answer.json()["detail"]
 
 
 def test_a_process_that_only_serves_is_ready_when_its_database_is(run, monkeypatch):
-    monkeypatch.setattr(run.service, "working", None)
+    monkeypatch.setattr(run.service, "worker", None)
     assert httpx.get(f"{run.url}/ready").status_code == 200

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import pytest
 from serving_fixtures import wait_for
 
-from serving import janitor
-from serving.database import open_database, sqlite_url
-from serving.janitor import (
+from serving.storage.database import open_database, sqlite_url
+from serving.storage.lease import FileLease, Lease
+from serving.storage.records import Prediction, Records, Status
+from serving.work import janitor
+from serving.work.janitor import (
     HALF_WRITTEN_SECONDS,
     LIVE_SECONDS,
     LOST_SECONDS,
@@ -22,8 +24,6 @@ from serving.janitor import (
     Rescue,
     Sweep,
 )
-from serving.lease import FileLease, Lease
-from serving.records import Prediction, Records, Status
 
 
 @dataclass

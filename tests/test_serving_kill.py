@@ -19,9 +19,9 @@ from serving_children_fixtures import Nursery, free_port, nursery, role
 from serving_fixtures import ALICE, wait_for
 from serving_http_fixtures import StandInServer, reply, serve
 
-from serving import database
-from serving.files import ARRIVAL_SECONDS, UNSEEN, Files
-from serving.store import FolderStore
+from serving.storage import database
+from serving.storage.files import ARRIVAL_SECONDS, UNSEEN, Files
+from serving.storage.store import FolderStore
 
 pytest_plugins = ["postgres_fixtures"]
 

@@ -7,14 +7,14 @@ import sys
 import pytest
 import sqlalchemy as sa
 
-from serving.database import open_database
-from serving.lease import DatabaseLease, FileLease
+from serving.storage.database import open_database
+from serving.storage.lease import DatabaseLease, FileLease
 
 pytest_plugins = ["postgres_fixtures"]
 
 HOLD = """
 import sys, pathlib
-from serving.lease import FileLease
+from serving.storage.lease import FileLease
 with FileLease(pathlib.Path(sys.argv[1]), "a") as lease:
     print(lease.held, flush=True)
     sys.stdin.read()

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from models.errors import GenerationFailed
-from serving.changes import Changes
-from serving.database import open_database, sqlite_url
-from serving.live import LiveAudio, Piece, follow
-from serving.records import Prediction, Records, Status
+from serving.storage.changes import Changes
+from serving.storage.database import open_database, sqlite_url
+from serving.storage.live import LiveAudio, Piece, follow
+from serving.storage.records import Prediction, Records, Status
 
 RATE = 8000
 

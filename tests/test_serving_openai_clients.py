@@ -11,8 +11,8 @@ from npm_fixtures import npm_package
 from serving_fixtures import ALICE, PIECE, RATE, running, wait_for
 from speech_fixtures import TAG, recording, speaker
 
-from serving.records import Status
-from serving.voices import OPENAI_VOICES
+from serving.storage.records import Status
+from serving.storage.voices import OPENAI_VOICES
 
 openai = pytest.importorskip("openai", reason="the client is not installed")
 
@@ -37,9 +37,9 @@ def service(tmp_path_factory):
 
 @pytest.fixture
 def closed(service):
-    service.maker.gate.clear()
-    yield service.maker.gate
-    service.maker.gate.set()
+    service.backend.gate.clear()
+    yield service.backend.gate
+    service.backend.gate.set()
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def test_python_hears_the_first_bytes_before_the_last_are_made(service, client, 
         pieces = answer.iter_bytes()
         first = next(pieces)
         assert first
-        assert service.service.records.get(service.maker.made[-1]).status is Status.PROCESSING
+        assert service.service.records.get(service.backend.made[-1]).status is Status.PROCESSING
         closed.set()
         audio = first + b"".join(pieces)
-    made = service.service.records.get(service.maker.made[-1])
+    made = service.service.records.get(service.backend.made[-1])
     assert made.status is Status.SUCCEEDED
     assert decode(audio, RATE).shape[1] / RATE == pytest.approx(made.metrics["audio_seconds"], abs=1e-3)
 
@@ -92,7 +92,7 @@ def test_python_hears_the_first_bytes_before_the_last_are_made(service, client, 
 def test_python_that_stops_listening_cancels(service, client, closed):
     with client.audio.speech.with_streaming_response.create(model="tts-1", voice="nova", input="A~") as answer:
         assert next(answer.iter_bytes())
-    wait_for(lambda: service.service.records.get(service.maker.made[-1]).status is Status.CANCELED)
+    wait_for(lambda: service.service.records.get(service.backend.made[-1]).status is Status.CANCELED)
 
 
 def test_python_reads_events(client):
@@ -164,7 +164,7 @@ def test_python_stores_a_voice_speaks_in_it_and_deletes_it(service, client, tmp_
         client.audio.speech.create(model="tts-1", voice={"id": voice.id}, input=TEXT, response_format="wav").content,
         "wav",
     )
-    assert service.maker.asked[-1].audio_prompt_text == transcript["transcript"]
+    assert service.backend.asked[-1].audio_prompt_text == transcript["transcript"]
     deleted = client.audio.voices.delete(voice.id)
     assert (deleted.id, deleted.deleted, deleted.object) == (voice.id, True, "audio.voice.deleted")
     with pytest.raises(openai.BadRequestError):
@@ -224,9 +224,9 @@ def test_node_hears_speech_as_it_is_made_and_is_told_what_is_wrong(request, serv
             told = {"status": 400, "code": "invalid_value", "param": param, "type": "invalid_request_error"}
             assert next(said) == {"name": "BadRequestError", **told}
         assert next(said) == "first bytes"
-        assert service.service.records.get(service.maker.made[-1]).status is Status.PROCESSING
+        assert service.service.records.get(service.backend.made[-1]).status is Status.PROCESSING
         closed.set()
         size = next(said)
     assert node.returncode == 0
-    made = service.service.records.get(service.maker.made[-1])
+    made = service.service.records.get(service.backend.made[-1])
     assert size == 44 + 2 * RATE * made.metrics["audio_seconds"]

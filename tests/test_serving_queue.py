@@ -12,13 +12,13 @@ import pytest
 import sqlalchemy as sa
 from serving_fixtures import wait_for
 
-from serving import queue as queues
-from serving.database import open_database, sqlite_url
-from serving.queue import Message, Queue
-from serving.webhooks import DeliveryFailed
-from serving.worker import GivenUp
+from serving.storage.database import open_database, sqlite_url
+from serving.work import queue as queues
+from serving.work.queue import Message, Queue
+from serving.work.runner import GivenUp
+from serving.work.webhooks import DeliveryFailed
 
-AWAY = sa.exc.OperationalError("SELECT", {}, psycopg.OperationalError("the server closed the connection"))
+DATABASE_AWAY = sa.exc.OperationalError("SELECT", {}, psycopg.OperationalError("the server closed the connection"))
 Doing = Callable[[], None]
 
 
@@ -74,7 +74,7 @@ def opened(folder) -> Iterator[Queue]:
 
 @contextmanager
 def working(queue: Queue, log: Log, executor: str = "host-0", give_up: Doing = lambda: None) -> Iterator[Log]:
-    queues.launch(queue, executor, queues.Work(log.predict, log.announce, log.post), 4)
+    queues.launch(queue, executor, queues.Workflows(log.predict, log.announce, log.post), 4)
     try:
         yield log
     finally:
@@ -114,8 +114,8 @@ def test_what_is_queued_twice_is_done_once_and_then_told_of(queue, log):
 
 
 def test_what_is_begun_is_done_again_when_the_database_is_back(queue, log):
-    log.doing["away"] = [raising(AWAY)] * 2
-    log.doing["away announced"] = [raising(AWAY)]
+    log.doing["away"] = [raising(DATABASE_AWAY)] * 2
+    log.doing["away announced"] = [raising(DATABASE_AWAY)]
     queue.predict("away")
     wait_for(lambda: state_of(queue, "away") == "SUCCESS")
     assert [log.done.count("away"), log.done.count("away announced")] == [3, 2]
@@ -158,7 +158,7 @@ def test_what_was_never_queued_is_queued(queue, log):
 
 def test_a_message_that_was_not_taken_is_sent_again_as_the_same_but_not_for_ever(queue, log):
     """Also where the error was ours. One that is refused for good is not sent again."""
-    once_more = [DeliveryFailed("status 500", retry=True), AWAY, ValueError("a fault of ours")]
+    once_more = [DeliveryFailed("status 500", retry=True), DATABASE_AWAY, ValueError("a fault of ours")]
     wanted: dict[str, tuple[list[Doing], int]] = {
         **{f"p{number}": ([raising(error)], 2) for number, error in enumerate(once_more)},
         "never": ([raising(once_more[0])] * 100, queues.DELIVERY_ATTEMPTS),

@@ -7,9 +7,9 @@ import pytest
 from serving_fixtures import wait_for
 from test_serving_queue import Log, opened, raising, state_of, working
 
-from serving import queue as queues
-from serving.queue import Message
-from serving.worker import GivenUp
+from serving.work import queue as queues
+from serving.work.queue import Message
+from serving.work.runner import GivenUp
 
 
 @pytest.fixture

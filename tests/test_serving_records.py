@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from serving.database import metadata, open_database, sqlite_url
-from serving.records import ACTIVE, KeyConflict, Prediction, Records, Status
+from serving.storage.database import metadata, open_database, sqlite_url
+from serving.storage.records import ACTIVE, KeyConflict, Prediction, Records, Status
 
 DEADLINE = 1000.0  # seconds since 1970
 

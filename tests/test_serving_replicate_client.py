@@ -25,13 +25,13 @@ from serving_replicate_fixtures import (
     TEXT,
     VERSION,
     WORDS,
-    HearingMaker,
+    HearingBackend,
     closed,
     house,
 )
 
-from serving import predictions
-from serving.webhooks import EVENTS
+from serving.doors.predictions import routes as predictions
+from serving.work.webhooks import EVENTS
 
 __all__ = ["house"]  # a fixture
 
@@ -220,14 +220,14 @@ def test_files_are_uploaded_looked_at_listed_and_deleted(client: Client, tmp_pat
 
 @pytest.mark.parametrize("strategy", ["url", "base64"])
 def test_an_open_file_is_what_the_model_hears(house: Running, client: Client, tmp_path: Path, strategy: Any) -> None:
-    assert isinstance(house.maker, HearingMaker)
-    house.maker.heard.clear()
+    assert isinstance(house.backend, HearingBackend)
+    house.backend.heard.clear()
     path = tmp_path / "voice.wav"
     path.write_bytes(PROMPT)
     with path.open("rb") as file:
         spoken = {**INPUT, "audio_prompt": file, "audio_prompt_text": WORDS}
         assert_is_the_tone(client.run(MODEL, spoken, file_encoding_strategy=strategy))
-    assert house.maker.heard == [PROMPT]
+    assert house.backend.heard == [PROMPT]
 
 
 def test_the_environment_says_where_the_service_is(house: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from npm_fixtures import npm_package
 from serving_fixtures import ALICE, PIECE, Running
-from serving_replicate_fixtures import MODEL, PROMPT, TEXT, VERSION, HearingMaker, house
+from serving_replicate_fixtures import MODEL, PROMPT, TEXT, VERSION, HearingBackend, house
 
 __all__ = ["house"]  # a fixture
 
@@ -82,8 +82,8 @@ def test_files_are_uploaded_with_metadata_looked_at_listed_and_deleted(found: di
 
 def test_a_blob_is_what_the_model_hears(found: dict[str, Any], house: Running) -> None:
     assert gave(found, "spoken") == SIZE
-    assert isinstance(house.maker, HearingMaker)
-    assert house.maker.heard == [PROMPT]
+    assert isinstance(house.backend, HearingBackend)
+    assert house.backend.heard == [PROMPT]
 
 
 def test_webhooks_are_valid_with_the_secret_that_the_client_fetches(found: dict[str, Any]) -> None:

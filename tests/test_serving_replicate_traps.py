@@ -26,14 +26,14 @@ from serving_replicate_fixtures import (
 )
 from starlette.testclient import TestClient
 
-from serving import predictions
-from serving.app import create_app
-from serving.auth import Keys
-from serving.database import predictions as table
-from serving.files import Files
-from serving.records import Status
+from serving.access import Keys
+from serving.doors.predictions import routes as predictions
 from serving.service import Service
 from serving.settings import Settings
+from serving.storage.database import predictions as table
+from serving.storage.files import Files
+from serving.storage.records import Status
+from serving.web.app import create_app
 
 __all__ = ["alice", "house"]  # fixtures
 
@@ -78,7 +78,7 @@ def test_a_wait_counts_from_when_it_was_asked_for(
     house: Running, alice: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients give up half a second after the seconds they asked for, however long accepting took."""
-    accept, ended_of, left = house.service.studio.accept, predictions.ended, []
+    accept, ended_of, left = house.service.intake.accept, predictions.ended, []
 
     def slow(*given: Any) -> Any:
         time.sleep(0.6)
@@ -88,7 +88,7 @@ def test_a_wait_counts_from_when_it_was_asked_for(
         left.append(seconds)
         return await ended_of(service, prediction, seconds)
 
-    monkeypatch.setattr(house.service.studio, "accept", slow)
+    monkeypatch.setattr(house.service.intake, "accept", slow)
     monkeypatch.setattr(predictions, "ended", heard)
     created(alice, prefer="wait=1")
     assert left[0] <= 0.4

@@ -15,13 +15,12 @@ import pytest
 import sqlalchemy as sa
 from serving_fixtures import ALICE, BOB, TOKENS, Running, running, wait_for
 from serving_http_fixtures import StandInServer, reply, serve
-from serving_replicate_fixtures import PROMPT, HearingMaker, alice, asked, created
+from serving_replicate_fixtures import PROMPT, HearingBackend, alice, asked, created
 
-from serving import signing
 from serving.__main__ import main
-from serving.auth import Keys, hash_token
-from serving.database import open_database, secrets, sqlite_url
+from serving.access import Keys, hash_token
 from serving.settings import Settings
+from serving.storage.database import open_database, secrets, sqlite_url
 
 __all__ = ["alice"]  # a fixture
 
@@ -56,7 +55,7 @@ def heard() -> Iterator[Heard]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, heard: Heard) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("house"), HearingMaker()) as found:
+    with running(tmp_path_factory.mktemp("house"), HearingBackend()) as found:
         yield found
 
 
@@ -163,7 +162,7 @@ def test_a_link_opens_its_own_file_for_its_own_time(house: Running, alice: httpx
     ]
     assert {httpx.get(one).status_code for one in forged} <= {404, 422}
     past = int(time.time()) - 1
-    signed = signing.signature(house.service.links.secret, "alice", link.path.split("/")[3], past)
+    signed = house.service.links.signature("alice", link.path.split("/")[3], past)
     old = link.copy_set_param("expiry", str(past)).copy_set_param("signature", signed)
     assert httpx.get(old).status_code == 404
 

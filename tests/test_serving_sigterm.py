@@ -13,8 +13,8 @@ from serving_child import write_spoken
 from serving_children_fixtures import Nursery, free_port, nursery, role
 from serving_fixtures import ALICE, wait_for
 
-from serving import database
-from serving.records import Prediction, Records
+from serving.storage import database
+from serving.storage.records import Prediction, Records
 
 CREATE = "/v1/models/parley/dia/predictions"
 TEXT = "[S1] A little longer."

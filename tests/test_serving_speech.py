@@ -13,10 +13,10 @@ from speech_fixtures import TAG, body, refusal, seconds_of, speak, speaker
 
 from models.inputs import SettledInputs
 from models.request import INPUT_LIMIT
-from serving.records import Status
+from serving.doors.speech.request import SpeechRequest, asked_of, model_named
+from serving.intake import check
 from serving.rendering import resample_stream
-from serving.speech_request import SpeechRequest, asked_of, model_named
-from serving.studio import check
+from serving.storage.records import Status
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,10 @@ def service(tmp_path_factory):
 
 @pytest.fixture
 def closed(service):
-    """The maker's gate, closed until the test opens it."""
-    service.maker.gate.clear()
-    yield service.maker.gate
-    service.maker.gate.set()
+    """The backend's gate, closed until the test opens it."""
+    service.backend.gate.clear()
+    yield service.backend.gate
+    service.backend.gate.set()
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def audio_of(content: bytes, stream_format: str) -> bytes:
 
 
 def status_of(service, number: int = -1) -> Status:
-    return service.service.records.get(service.maker.made[number]).status
+    return service.service.records.get(service.backend.made[number]).status
 
 
 def test_pcm_is_24_kilohertz_to_the_sample(service):
@@ -76,7 +76,7 @@ def test_speed_keeps_the_pitch_and_goes_further_than_the_models_do(service, spee
     heard = decode(answer.content, RATE)
     assert heard.shape[1] == round((TAG + 9) * PIECE / speed)
     assert pitch(heard, RATE) == pytest.approx(440, rel=0.02)
-    assert service.maker.asked[-1].speed_factor == 1
+    assert service.backend.asked[-1].speed_factor == 1
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_voice_speaks_what_names_nobody(voice, given, spoken):
 
 def test_what_is_asked_reaches_the_model(service):
     assert speak(service, voice={"id": "nova"}, input="Hi.", model="tts-1").status_code == 200
-    asked = service.maker.asked[-1]
+    asked = service.backend.asked[-1]
     assert (asked.text, asked.speed_factor, asked.output_format) == ("[S2] Hi.", 1, "wav")
     assert status_of(service) is Status.SUCCEEDED  # not cancelled: it was heard to its end
 
@@ -149,12 +149,12 @@ def test_all_of_the_longest_text_may_be_spoken_in_either_voice(voice, text):
     ],
 )
 def test_a_mistake_is_answered_as_openai_answers_it(service, changes, param, said):
-    made = len(service.maker.made)
+    made = len(service.backend.made)
     problem = refusal(speak(service, **changes))
     assert (problem["param"], problem["type"], problem["code"]) == (param, "invalid_request_error", "invalid_value")
     assert problem["message"].startswith(f"{param} ")
     assert said in problem["message"]
-    assert len(service.maker.made) == made
+    assert len(service.backend.made) == made
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"speed": NaN}'])
@@ -218,7 +218,7 @@ def test_the_first_bytes_leave_while_the_rest_is_being_made(service, closed, cha
         assert status_of(service) is Status.PROCESSING
         closed.set()
         heard = audio_of(first + b"".join(pieces), stream_format)
-    made = service.service.records.get(service.maker.made[-1]).metrics["audio_seconds"]
+    made = service.service.records.get(service.backend.made[-1]).metrics["audio_seconds"]
     seconds = len(heard) / 48_000 if stream_format == "sse" else seconds_of(heard)
     assert seconds == pytest.approx(made / changes.get("speed", 1), abs=0.3 if "response_format" in changes else 1e-3)
 
@@ -230,14 +230,14 @@ def test_whoever_hangs_up_cancels_what_is_being_made(service, closed, output_for
         assert next(answer.iter_raw())
         assert status_of(service) is Status.PROCESSING
     wait_for(lambda: status_of(service) is Status.CANCELED)
-    wait_for(lambda: service.maker.made[-1] in service.maker.over)
+    wait_for(lambda: service.backend.made[-1] in service.backend.over)
 
 
 def test_whoever_hangs_up_before_it_sounds_cancels_it_too(service, closed):
     with pytest.raises(httpx.ReadTimeout), streamed(service, 0.3, input="Oh ||"):
         pass
     wait_for(lambda: status_of(service) is Status.CANCELED)
-    wait_for(lambda: service.maker.made[-1] in service.maker.over)
+    wait_for(lambda: service.backend.made[-1] in service.backend.over)
 
 
 def test_speech_is_in_no_history_but_its_own(service):

@@ -8,9 +8,9 @@ import obstore.store
 import pytest
 import sqlalchemy as sa
 
-from serving import database, store
-from serving.files import ARRIVAL_SECONDS, OUTPUT, UNSEEN, UPLOAD, Files
-from serving.store import CHUNK_BYTES, BucketStore, FolderStore, open_store
+from serving.storage import database, store
+from serving.storage.files import ARRIVAL_SECONDS, OUTPUT, UNSEEN, UPLOAD, Files
+from serving.storage.store import CHUNK_BYTES, BucketStore, FolderStore, open_store
 
 CONTENT = os.urandom(CHUNK_BYTES + 77)
 

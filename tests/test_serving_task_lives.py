@@ -22,8 +22,8 @@ from serving_task_fixtures import (
     started,
 )
 
-from serving.limits import TooOften
-from serving.problems import problem_of, task_error
+from serving.rate_limit import RateLimited
+from serving.web.problems import problem_of, task_error
 
 __all__ = ["alice", "bob", "house"]  # fixtures
 
@@ -39,7 +39,7 @@ def test_what_waits_knows_its_place_and_can_be_cancelled(house: Running, alice: 
         assert (gone.status_code, gone.json()["data"]["status"]) == (200, "CANCELED")
         assert now(alice, third)["queue_position"] == 1
     assert now(alice, second)["status"] == "CANCELED"
-    assert second["task_id"] not in house.maker.made
+    assert second["task_id"] not in house.backend.made
 
 
 def test_what_runs_stops_when_cancelled(house: Running, alice: httpx.Client) -> None:
@@ -47,7 +47,7 @@ def test_what_runs_stops_when_cancelled(house: Running, alice: httpx.Client) -> 
         task = started(alice)
         wait_for(lambda: now(alice, task)["status"] == "RUNNING")
         assert alice.post(task["urls"]["cancel"]).json()["data"]["status"] == "CANCELED"
-        wait_for(lambda: task["task_id"] in house.maker.cancelled)
+        wait_for(lambda: task["task_id"] in house.backend.cancelled)
     found = now(alice, task)
     assert (found["status"], found["result_url"]) == ("CANCELED", None)
     assert "CANCELED" in assert_refused(alice.get(task["urls"]["result"]), 409)
@@ -75,7 +75,7 @@ def test_a_task_that_fails_says_why_in_this_doors_words(alice: httpx.Client) -> 
 
 
 def test_progress_is_a_fraction_and_there_is_no_result_yet(house: Running, alice: httpx.Client) -> None:
-    house.maker.pause = 0.1
+    house.backend.pause = 0.1
     try:
         task = started(alice, "[S1] abcdef")
         running = wait_for(lambda: found if 0 < (found := now(alice, task))["progress"] < 1 else None)
@@ -85,7 +85,7 @@ def test_progress_is_a_fraction_and_there_is_no_result_yet(house: Running, alice
         assert "RUNNING" in assert_refused(alice.get(task["urls"]["result"]), 409)
         alice.delete(task["urls"]["status"])
     finally:
-        house.maker.pause = 0.0
+        house.backend.pause = 0.0
 
 
 def expire_everything(house: Running) -> None:
@@ -151,7 +151,7 @@ def test_eight_at_once_with_one_key_are_one_task(house: Running, alice: httpx.Cl
     with ThreadPoolExecutor(8) as threads:
         (task_id,) = set(threads.map(start, range(8)))
     wait_for(lambda: not house.service.records.active())
-    assert house.maker.made.count(task_id) == 1
+    assert house.backend.made.count(task_id) == 1
 
 
 def test_who_has_too_many_waits_but_may_repeat_what_was_accepted(house: Running, alice: httpx.Client) -> None:
@@ -164,7 +164,7 @@ def test_who_has_too_many_waits_but_may_repeat_what_was_accepted(house: Running,
 
 
 def test_who_calls_too_often_is_told_when_to_come_back() -> None:
-    problem = problem_of(TooOften(7))
+    problem = problem_of(RateLimited(7))
     assert problem.headers == {"Retry-After": "7"}
     (error,) = task_error(problem, started_at=0.0)["errors"]
     assert error == {"code": "too_many_requests", "field": None, "message": problem.detail}

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from models.errors import InvalidRequest
 from models.inputs import DialogueInputs
 from serving.catalog import DIA, ServedModel
-from serving.task_models import DIALECTS, TOKENS_PER_SECOND, script_of
-from serving.task_request import read_key, read_task
-from serving.tasks import router
+from serving.doors.tasks.dialects import DIALECTS, TOKENS_PER_SECOND, script_of
+from serving.doors.tasks.request import read_key, read_task
+from serving.doors.tasks.routes import router
 
 ALL = {f"parley/{name}": replace(DIA, name=name) for name in DIALECTS}
 SOUNDS = [name for name in DIALECTS if name != "dia"]

@@ -12,8 +12,8 @@ from serving_fixtures import BOB, running, wait_for
 from speech_fixtures import recording, refusal, speak, speaker
 
 from models.errors import InvalidRequest
-from serving import voices
-from serving.files import VOICE
+from serving.storage import voices
+from serving.storage.files import VOICE
 
 WORDS = "This is how I speak."
 CONSENT = "Ann Example agreed on 1 May 2026."
@@ -109,15 +109,15 @@ def test_the_recording_is_kept_as_a_flac_for_ever(service, client, tmp_path):
 def test_a_stored_voice_reaches_the_model_the_same_each_time(service, client, spoken):
     """So that the model, which knows recordings by their samples, encodes it once."""
     voice = stored(client, spoken)
-    service.maker.prompts.clear()
+    service.backend.prompts.clear()
     for named in ("Ann", voice["id"], {"id": voice["id"]}):
         assert speak(service, voice=named).status_code == 200
-        asked = service.maker.asked[-1]
+        asked = service.backend.asked[-1]
         assert (asked.text, asked.audio_prompt_text) == ("[S1] Hi there.", WORDS)
-    hashes = {hashlib.sha256(prompt).hexdigest() for prompt in service.maker.prompts}
-    assert len(service.maker.prompts) == 3
+    hashes = {hashlib.sha256(prompt).hexdigest() for prompt in service.backend.prompts}
+    assert len(service.backend.prompts) == 3
     assert hashes == {kept_file(service, voice).sha256}
-    made = [service.service.records.get(name) for name in service.maker.made[-3:]]
+    made = [service.service.records.get(name) for name in service.backend.made[-3:]]
     settled = [{name: value for name, value in p.settled.items() if name != "seed"} for p in made]
     assert settled[0] == settled[1] == settled[2]
     assert [p.input for p in made[1:]] == [made[0].input] * 2
@@ -126,7 +126,7 @@ def test_a_stored_voice_reaches_the_model_the_same_each_time(service, client, sp
 def test_a_dialogue_keeps_its_speakers_in_a_stored_voice(service, client, spoken):
     stored(client, spoken, transcript="[S1] This is me. [S2] And this is me.")
     assert speak(service, voice="Ann", input="[S2] Oh. [S1] Hi.").status_code == 200
-    asked = service.maker.asked[-1]
+    asked = service.backend.asked[-1]
     assert (asked.text, asked.audio_prompt_text) == (
         "[S2] Oh. [S1] Hi.",
         "[S1] This is me. [S2] And this is me.",
@@ -145,7 +145,7 @@ def test_a_voice_without_a_transcript_waits_for_one(service, client, spoken, tra
     assert updated.json() == {**voice, "transcript": WORDS}
     if transcript is None:
         assert speak(service, voice="Ann").status_code == 200
-        assert service.maker.asked[-1].audio_prompt_text == WORDS
+        assert service.backend.asked[-1].audio_prompt_text == WORDS
 
 
 def test_the_field_may_be_called_audio(client, spoken):
@@ -237,14 +237,14 @@ def test_an_unknown_voice_is_answered_with_those_there_are(service, client, spok
 
 def test_a_voice_that_is_deleted_while_speech_waits_for_it_fails_that(service, client, spoken):
     voice = stored(client, spoken)
-    service.maker.gate.clear()
+    service.backend.gate.clear()
     with ThreadPoolExecutor(2) as callers:  # one prediction is made at a time
         first = callers.submit(speak, service, input="A||")
         wait_for(lambda: service.service.records.waiting("alice") == 1)
         second = callers.submit(speak, service, voice="Ann")
         wait_for(lambda: service.service.records.waiting("alice") == 2)
         client.delete(f"/v1/audio/voices/{voice['id']}")
-        service.maker.gate.set()
+        service.backend.gate.set()
         assert first.result().status_code == 200
         problem = refusal(second.result())
     assert (problem["param"], problem["message"]) == ("voice", "voice was deleted before this began. Send it again.")

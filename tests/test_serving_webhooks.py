@@ -19,14 +19,14 @@ from serving_http_fixtures import StandInServer, reply, serve, stand_in_network
 
 from models.errors import InvalidRequest
 from serving.public_http import public_client
-from serving.webhooks import (
+from serving.work.webhooks import (
     DEFAULT_EVENTS,
     EVENTS,
     DeliveryFailed,
     Throttle,
-    deliver,
     make_secret,
     parse_events,
+    post_webhook,
     signed_headers,
 )
 
@@ -158,7 +158,7 @@ def test_no_two_are_sent_within_the_interval_and_the_last_is_not_lost(steps: lis
 def test_any_2xx_takes_a_message(server: StandInServer, client: httpx.Client, status: int) -> None:
     server.answers["/hook"] = reply(status=status)
     body = json.dumps({"id": "p1"}).encode()
-    deliver(client, server.url("/hook?id=7"), body, signed_headers(SECRET, "m", int(time.time()), body))
+    post_webhook(client, server.url("/hook?id=7"), body, signed_headers(SECRET, "m", int(time.time()), body))
     (asked,) = server.asked
     assert (asked.method, asked.target, asked.body) == ("POST", "/hook?id=7", body)
     assert asked.headers["content-type"] == "application/json"
@@ -178,23 +178,23 @@ def test_what_is_not_taken_says_whether_to_try_again(
 ) -> None:
     server.answers |= {"/hook": reply(status=status, location="/elsewhere"), "/elsewhere": reply()}
     with pytest.raises(DeliveryFailed, match=f"answered with status {status}") as failed:
-        deliver(client, server.url("/hook"), b"{}", {})
+        post_webhook(client, server.url("/hook"), b"{}", {})
     assert (failed.value.status, failed.value.retry) == (status, retry)
     assert [asked.target for asked in server.asked] == ["/hook"]
 
 
 def test_a_long_answer_is_not_read(server: StandInServer, client: httpx.Client) -> None:
     server.answers["/"] = reply(b"", content_length=str(10**12))
-    deliver(client, server.url(), b"{}", {})
+    post_webhook(client, server.url(), b"{}", {})
 
 
 def test_a_receiver_that_is_away_or_slow_is_tried_again(client: httpx.Client) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, public_client(allow_private=True, seconds=0.2) as hasty:
+    with socket.create_server(("127.0.0.1", 0)) as silent, public_client(allow_private=True, seconds=0.2) as unsynced:
         port = silent.getsockname()[1]
         with pytest.raises(DeliveryFailed, match=r"no answer \(ReadTimeout") as slow:
-            deliver(hasty, f"http://127.0.0.1:{port}/", b"{}", {})
+            post_webhook(unsynced, f"http://127.0.0.1:{port}/", b"{}", {})
     with pytest.raises(DeliveryFailed, match=r"no answer \(ConnectError") as away:
-        deliver(client, f"http://127.0.0.1:{port}/", b"{}", {})
+        post_webhook(client, f"http://127.0.0.1:{port}/", b"{}", {})
     assert slow.value.retry
     assert away.value.retry
 
@@ -204,7 +204,7 @@ def test_a_receiver_that_has_moved_into_a_private_network_is_given_up(monkeypatc
     with public_client(allow_private=False, seconds=5) as client:
         for url in ("http://hooks.test/", "ftp://hooks.test/", "http://hooks.test:secret/"):
             with pytest.raises(DeliveryFailed) as failed:
-                deliver(client, url, b"{}", {})
+                post_webhook(client, url, b"{}", {})
             assert not failed.value.retry
             assert "secret" not in str(failed.value)
 
@@ -219,7 +219,7 @@ def test_the_query_is_never_logged_nor_told(
     url = server.url(f"/hook?token={secret}") if status else f"http://127.0.0.1:1/hook?token={secret}"
     with caplog.at_level(logging.DEBUG):
         try:
-            deliver(client, url, b"{}", {})
+            post_webhook(client, url, b"{}", {})
         except DeliveryFailed:
             logging.getLogger(__name__).exception("it failed")
     assert secret not in caplog.text

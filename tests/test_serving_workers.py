@@ -7,10 +7,10 @@ import httpx
 import psycopg
 import pytest
 from serving_children_fixtures import free_port, nursery, role
-from serving_fixtures import ALICE, Running, ToneMaker, running, wait_for
+from serving_fixtures import ALICE, Running, ToneBackend, running, wait_for
 from test_serving_sigterm import CREATE, SLOW, client_of, wait_until
 
-from serving.lease import NAMESPACE
+from serving.storage.lease import NAMESPACE
 
 pytest_plugins = ["postgres_fixtures"]
 
@@ -73,15 +73,15 @@ def test_a_web_process_alone_keeps_what_it_accepts_for_the_first_worker(tmp_path
 
 @pytest.fixture
 def run(tmp_path, database_url):
-    maker = ToneMaker(gate=threading.Event())
-    with running(tmp_path, maker, database_url=database_url) as run:
+    backend = ToneBackend(gate=threading.Event())
+    with running(tmp_path, backend, database_url=database_url) as run:
         yield run
 
 
 def begin(run: Running) -> str:
     with run.client() as client:
         name = client.post(CREATE, json={"input": {"text": "[S1] Hello."}}).json()["id"]
-    wait_for(lambda: run.maker.made)
+    wait_for(lambda: run.backend.made)
     return name
 
 
@@ -91,14 +91,14 @@ def test_a_worker_that_loses_its_lease_stops_at_once_and_begins_again_under_a_ne
         database_url,
         f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = {NAMESPACE}",
     )
-    wait_for(lambda: name in run.maker.cancelled)
-    run.maker.cancelled.clear()
-    run.maker.gate.set()
+    wait_for(lambda: name in run.backend.cancelled)
+    run.backend.cancelled.clear()
+    run.backend.gate.set()
     wait_for(lambda: run.service.records.get(name).status.final)
     now = run.service.records.get(name)
     assert (now.status, now.attempt) == ("succeeded", 2)
     wait_for(lambda: httpx.get(f"{run.url}/ready").status_code == 200)
-    assert run.service.working.error is None
+    assert run.service.worker.error is None
 
 
 @pytest.mark.slow
@@ -109,12 +109,12 @@ def test_a_restart_of_the_database_costs_nothing_but_time(run, postgres):
         httpx.get(f"{run.url}/ready").raise_for_status()
     time.sleep(1)
     postgres.start()
-    run.maker.cancelled.clear()
-    run.maker.gate.set()
+    run.backend.cancelled.clear()
+    run.backend.gate.set()
     headers = {"Authorization": f"Bearer {ALICE}"}
 
     def succeeded() -> bool:
-        run.maker.cancelled.clear()  # whoever was given up has heard of it by now
+        run.backend.cancelled.clear()  # whoever was given up has heard of it by now
         answer = httpx.get(f"{run.url}/v1/predictions/{name}", headers=headers, timeout=30)
         return answer.status_code == 200 and answer.json()["status"] == "succeeded"
 

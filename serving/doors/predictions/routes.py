@@ -1,0 +1,186 @@
+"""Door 2: predictions as Replicate's HTTP API has them. Source: its OpenAPI document and its two official clients."""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from models.errors import InvalidRequest
+from serving.catalog import DIA, MODELS, OWNER, ServedModel
+from serving.doors.predictions.headers import cancel_seconds, wait_seconds
+from serving.intake import Submission
+from serving.prediction_json import as_waited_for
+from serving.public_http import check_public_url
+from serving.service import Service
+from serving.storage.records import Prediction
+from serving.web import response_schemas
+from serving.web.gate import CallerName, CreatorName, ServiceDep
+from serving.work.webhooks import EVENTS, parse_events
+
+DOOR = "predictions"
+PAGE = 100  # predictions
+EXAMPLE: dict[str, Any] = {"input": {"text": "[S1] Hey. [S2] Hello."}}
+MOST_INPUTS = 100  # names of one input, known or not: each unknown one is told of
+
+router = APIRouter(prefix="/v1", tags=["predictions"])
+Prefer = Annotated[str | None, Header(description="wait, wait=1 to wait=60, or respond-async")]
+ModelOwner = Annotated[str, Path(examples=[OWNER])]
+ModelName = Annotated[str, Path(examples=[DIA.name])]
+CancelAfter = Annotated[str | None, Header(description="when to give up, such as 90s, 5m or 1h")]
+
+
+class Request(BaseModel):
+    """What is asked of a model by its name."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
+    input: dict[str, Any] = Field(max_length=MOST_INPUTS, description="The model's inputs.")
+    stream: bool | None = Field(
+        None, description="Audio leaves as soon as it is exact; whole passages are not checked."
+    )
+    webhook: str | None = Field(None, description="URL that is told of events.")
+    webhook_events_filter: list[Any] | None = Field(None, description=f"Of {', '.join(EVENTS)}.")
+
+
+class VersionRequest(Request):
+    """What is asked of a version: its 64 digits, owner/name, or owner/name:digits."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": DIA.full_name, **EXAMPLE}]})
+
+    version: str
+
+
+@router.post("/predictions", status_code=201, **response_schemas.gives(response_schemas.Prediction, 201, 202))
+async def create(
+    asked: VersionRequest,
+    service: ServiceDep,
+    owner: CreatorName,
+    prefer: Prefer = None,
+    cancel_after: CancelAfter = None,
+) -> Response:
+    """Start a prediction of a version."""
+    return await _create(model_of(asked.version), asked, service, owner, prefer, cancel_after)
+
+
+@router.post(
+    "/models/{model_owner}/{model_name}/predictions",
+    status_code=201,
+    **response_schemas.gives(response_schemas.Prediction, 201, 202),
+)
+async def create_of_model(
+    model_owner: ModelOwner, model_name: ModelName, asked: Request, service: ServiceDep, owner: CreatorName,
+    prefer: Prefer = None, cancel_after: CancelAfter = None,
+) -> Response:  # fmt: skip
+    """Start a prediction of a model's newest version."""
+    return await _create(named(model_owner, model_name), asked, service, owner, prefer, cancel_after)
+
+
+@router.get("/predictions", **response_schemas.gives(response_schemas.PredictionPage))
+async def page(service: ServiceDep, owner: CallerName, cursor: Annotated[str | None, Query()] = None) -> dict[str, Any]:
+    """One's own predictions, newest first."""
+    return await run_in_threadpool(_page, service, owner, cursor)
+
+
+@router.get("/predictions/{prediction_id}", **response_schemas.gives(response_schemas.Prediction))
+async def get(prediction_id: str, service: ServiceDep, owner: CallerName) -> dict[str, Any]:
+    """One prediction as it is now."""
+    return await run_in_threadpool(lambda: service.json.show(found(service, prediction_id, owner)))
+
+
+@router.post("/predictions/{prediction_id}/cancel", **response_schemas.gives(response_schemas.Prediction))
+async def cancel(prediction_id: str, service: ServiceDep, owner: CallerName) -> dict[str, Any]:
+    """Stop it, waiting or running. One that is over stays as it ended."""
+
+    def work() -> dict[str, Any]:
+        service.records.cancel(found(service, prediction_id, owner).id)
+        return service.json.show(found(service, prediction_id, owner))
+
+    return await run_in_threadpool(work)
+
+
+async def _create(
+    model: ServedModel, asked: Request, service: Service, owner: str, prefer: str | None, cancel_after: str | None
+) -> Response:
+    began, seconds, deadline = time.monotonic(), wait_seconds(prefer), cancel_seconds(cancel_after)
+    accepted = await run_in_threadpool(_accept, model, asked, service, owner, deadline)
+    if seconds is None:
+        return JSONResponse(await run_in_threadpool(service.json.show, accepted), 201)
+    # Clients count from when they asked, and give up half a second after that many.
+    now = await ended(service, accepted, max(0.0, seconds - (time.monotonic() - began)))
+    shown = await run_in_threadpool(service.json.show, now)
+    return JSONResponse(as_waited_for(shown), 201 if now.status.final else 202)
+
+
+def _accept(model: ServedModel, asked: Request, service: Service, owner: str, deadline: float | None) -> Prediction:
+    events: tuple[str, ...] = ()
+    if asked.webhook is not None:
+        check_public_url(asked.webhook, "webhook", allow_private=service.settings.allow_private)
+        events = parse_events(asked.webhook_events_filter, "webhook_events_filter")
+    return service.intake.accept(
+        Submission(owner, DOOR, model, asked.input, bool(asked.stream), asked.webhook, events, deadline)
+    )
+
+
+async def ended(service: Service, prediction: Prediction, seconds: float | None) -> Prediction:
+    """The prediction at its end, or as it is after so many seconds."""
+
+    async def ask() -> Prediction:
+        now = await run_in_threadpool(service.records.get, prediction.id)
+        assert now is not None, prediction.id
+        return now
+
+    return await service.changes.until(prediction.id, ask, lambda now: now.status.final, seconds)
+
+
+def found(service: Service, prediction_id: str, owner: str) -> Prediction:
+    """The caller's own prediction. Raises 404 also for somebody else's."""
+    prediction = service.records.get(prediction_id, owner)
+    if prediction is None:
+        raise HTTPException(404, f"There is no prediction {prediction_id[:64]!r} of yours.")
+    return prediction
+
+
+def named(owner: str, name: str) -> ServedModel:
+    model = MODELS.get(f"{owner}/{name}")
+    if model is None:
+        raise HTTPException(404, f"There is no model {f'{owner}/{name}'[:80]!r}. Served: {', '.join(MODELS)}.")
+    return model
+
+
+def model_of(version: str) -> ServedModel:
+    """By "owner/name", "owner/name:version" or a version alone. Raises InvalidRequest."""
+    name, _, digits = version.rpartition(":") if ":" in version else ("", "", version)
+    for model in MODELS.values():
+        if version == model.full_name or (digits == model.version and name in ("", model.full_name)):
+            return model
+    known = ", ".join(f"{m.full_name}:{m.version}" for m in MODELS.values())
+    raise InvalidRequest("version", f"is {version[:100]!r}; this is served: {known}.")
+
+
+def _page(service: Service, owner: str, cursor: str | None) -> dict[str, Any]:
+    way, place = _place(service, owner, cursor)
+    after, before = (place, None) if way == "after" else (None, place)
+    rows = service.records.page(owner, limit=PAGE + 1, door=DOOR, after=after, before=before)
+    more = len(rows) > PAGE
+    rows = rows[:PAGE] if way == "after" else rows[-PAGE:]
+    older = rows and (more if way == "after" else True)
+    newer = rows and place is not None and (more if way == "before" else True)
+    return {
+        "results": [service.json.show(p) for p in rows],
+        "next": service.links.page_of("/v1/predictions", f"after-{rows[-1].id}") if older else None,
+        "previous": service.links.page_of("/v1/predictions", f"before-{rows[0].id}") if newer else None,
+    }
+
+
+def _place(service: Service, owner: str, cursor: str | None) -> tuple[str, Prediction | None]:
+    if cursor is None:
+        return "after", None
+    way, _, prediction_id = cursor.partition("-")
+    place = service.records.get(prediction_id, owner)
+    if way not in ("after", "before") or place is None:
+        raise InvalidRequest("cursor", f"is {cursor[:60]!r}; follow the links in next and previous.")
+    return way, place

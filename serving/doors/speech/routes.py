@@ -1,0 +1,76 @@
+"""Door 4: OpenAI's /v1/audio/speech, so that programs written for it work unchanged. Source: OpenAI's API reference.
+
+Always streamed: the first bytes leave while the rest is being made. Whoever hangs up cancels what they asked for.
+Every model of this service can be named, as "dia" or "parley/dia"; OpenAI's tts-1, tts-1-hd and gpt-4o-mini-tts
+stand for dia. `voice` is a stored voice, by name or id, or one of:
+
+    name                                               speaker   in the small checkpoint
+    s1, ash, ballad, cedar, echo, fable, onyx, verse   [S1]      a man
+    s2, alloy, coral, marin, nova, sage, shimmer       [S2]      a woman
+
+The voice speaks a text that names nobody. A text with [S1] and [S2] is a dialogue and stays as it is; a stored voice
+is then that of [S1], or of both where its transcript names both.
+"""
+
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from models.audio.encode import CONTENT_TYPES, AudioFormat
+from serving.audio_stream import AudioStream
+from serving.doors.speech.events import events_of
+from serving.doors.speech.request import SpeechRequest, asked_of, in_their_words
+from serving.service import Service
+from serving.storage.records import Prediction
+from serving.web.gate import CreatorName, ServiceDep
+from serving.web.hangup import WhileHeard, unless_gone
+
+PCM_RATE = 24_000  # Hz, OpenAI's
+EVENTS = "text/event-stream"
+
+router = APIRouter(prefix="/v1/audio", tags=["speech"])
+
+
+def _content_type(response_format: AudioFormat) -> str:
+    kind = CONTENT_TYPES[response_format]
+    return f"{kind};rate={PCM_RATE}" if response_format == "pcm" else kind
+
+
+_ANSWERS: dict[str, Any] = {kind: {} for kind in (*map(_content_type, CONTENT_TYPES), EVENTS)}
+
+
+@router.post("/speech", status_code=200, response_class=WhileHeard, responses={200: {"content": _ANSWERS}})
+async def create(wanted: SpeechRequest, request: Request, service: ServiceDep, owner: CreatorName) -> Response:
+    """Speak a text: bytes of audio, or events that carry them. Answers as soon as there is something to hear."""
+    with in_their_words():
+        prediction = await run_in_threadpool(_accept, wanted, service, owner)
+        leave = partial(service.records.cancel, prediction.id)
+        listening = _listening(wanted, prediction, service)
+        try:
+            content = await unless_gone(request.receive, listening.open())
+        except BaseException:
+            await run_in_threadpool(leave)
+            raise
+    headers = _headers(wanted, listening.sample_rate)
+    if wanted.stream_format == "sse":
+        return WhileHeard(events_of(content, prediction, service), leave, headers, EVENTS)
+    return WhileHeard(content, leave, headers, _content_type(wanted.response_format))
+
+
+def _accept(wanted: SpeechRequest, service: Service, owner: str) -> Prediction:
+    return service.intake.accept(asked_of(wanted, service.voices, owner))
+
+
+def _listening(wanted: SpeechRequest, prediction: Prediction, service: Service) -> AudioStream:
+    rate = PCM_RATE if wanted.response_format == "pcm" else None
+    return AudioStream(service, prediction, wanted.response_format, speed_factor=wanted.speed, sample_rate=rate)
+
+
+def _headers(wanted: SpeechRequest, sample_rate: int) -> dict[str, str]:
+    """A header says what cannot be heard."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Sample-Rate": str(sample_rate)}
+    if wanted.instructions:
+        headers["X-Parley-Note"] = "instructions were not used: the model follows none"
+    return headers

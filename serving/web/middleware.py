@@ -1,0 +1,110 @@
+"""What is done to every request and answer: a name for the logs, a limit of bytes, headers that keep browsers safe."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.access import NotAllowed
+
+log = logging.getLogger("parley.http")
+
+WITH_BODY = ("POST", "PUT", "PATCH")
+REQUEST_ID = "X-Request-Id"
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; connect-src 'self'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+}
+
+
+class RequestLog:
+    """Gives each request an id, answers with it, and writes one line a request: no query, no token, no body."""
+
+    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response]) -> None:
+        """answer: to what nothing inside has answered."""
+        self._app, self._answer = app, answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name, started, status = secrets.token_hex(8), time.perf_counter(), 0
+        scope.setdefault("state", {}).update(request_id=name, started_at=time.time())
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = name
+                for header, value in SAFE_HEADERS.items():
+                    headers.setdefault(header, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, named)
+        except Exception as error:
+            if status:  # its beginning has left: that it breaks off is all that can be said
+                raise
+            await self._answer(Request(scope), error)(scope, receive, named)
+        finally:
+            milliseconds = 1000 * (time.perf_counter() - started)
+            path = quote(scope["path"])  # a caller's line break stays in its line
+            log.info("%s %s %s %d %.1f ms", name, scope["method"], path, status, milliseconds)
+
+
+def started_at(request: Request) -> float:
+    """When it came in, seconds since 1970."""
+    at: float = request.state.started_at
+    return at
+
+
+class BodyLimit:
+    """Refuses bodies of more than `most` bytes, whether they say their length or not, and of strangers all."""
+
+    def __init__(self, app: ASGIApp, most: int, caller: Callable[[str | None], str]) -> None:
+        """caller: who sends this Authorization header. Raises NotAllowed."""
+        self._app, self._most, self._caller = app, most, caller
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = Headers(scope=scope).get("content-length", "")
+        too_large = HTTPException(413, f"The body has more than {self._most} bytes, the most that is taken. Send less.")
+        read = int(said) if said.isdecimal() and int(said) > self._most else 0
+        refusal = self._refusal(scope)
+
+        async def counted() -> Message:
+            nonlocal read
+            if refusal is not None:
+                raise refusal
+            if read > self._most:
+                raise too_large
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._most:
+                raise too_large
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _refusal(self, scope: Scope) -> HTTPException | None:
+        """Of a body that nobody known here sends: FastAPI would read all of it before it asks who that is."""
+        if scope["method"] in WITH_BODY:
+            try:
+                self._caller(Headers(scope=scope).get("authorization"))
+            except NotAllowed as error:
+                return HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"})
+        return None
