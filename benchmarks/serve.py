@@ -70,7 +70,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _measure_requests(options: argparse.Namespace) -> list[Row]:
     rows = []
     for connections in options.connections:
-        with _folder() as folder, service(Path(folder), workers=0) as url:  # anew, so that few wait in each
+        with (
+            _folder() as folder,
+            service(Path(folder), {"PARLEY_HTTP_ONLY": "1"}) as url,
+        ):  # anew, so that few wait in each
             name = httpx.post(f"{url}{CREATE}", json=ASKED, trust_env=False).json()["id"]
             for kind, ask in (("get", _get(f"{PREDICTIONS}/{name}")), ("create", _create)):
                 rows.append(_load(kind, ask, url, connections, options.seconds))

@@ -15,7 +15,7 @@ READY_SECONDS = 300.0  # a large model is loaded from a slow disk
 END_SECONDS = 30.0
 POLL_SECONDS = 0.05
 NO_LIMIT = "1000000000"
-UNLIMITED = ("requests-per-minute", "creations-per-minute", "most-waiting")  # one caller plays many
+UNLIMITED = ("requests-per-minute", "creations-per-minute", "most-waiting", "most-listeners")  # one caller plays many
 HERE_ALONE = ("database-url", "bucket", "cog-urls")  # whatever the environment names: nothing of anybody's is filled
 LOG_CHARACTERS = 2000
 

@@ -11,7 +11,9 @@ ParleyError (500)
 └── GenerationFailed (500)                  the model gave nothing that can be returned
 """
 
-from typing import Any
+import reprlib
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 
 class ParleyError(Exception):
@@ -34,6 +36,12 @@ class InvalidRequest(ParleyError, ValueError):
         self.problem = problem
         self.others = others
         super().__init__("; ".join(f"{name}: {text}" for name, text in self.problems))
+
+    @classmethod
+    def of(cls, problems: Iterable[Sequence[str]]) -> Self:
+        """Of all that is wrong with one request: its (field, problem) pairs, at least one."""
+        (field, problem), *others = problems
+        return cls(field, problem, tuple((name, text) for name, text in others))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.field, self.problem, self.others)  # `args` holds the message alone
@@ -77,3 +85,20 @@ class WeightsError(ParleyError):
 
 class GenerationFailed(ParleyError):
     """No take of the request gave audio that can be returned."""
+
+
+class _Beginning(reprlib.Repr):
+    """Writes out no more of a value than its beginning needs: what callers send may be a hundred megabytes long."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 3 * longest  # it cuts in the middle, behind what is looked at
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        return repr(value[: self.maxother])
+
+
+def shown(value: Any, longest: int = 60) -> str:
+    """A caller's value for a message, shortened, so that a message never repeats a whole script."""
+    text = _Beginning(longest).repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

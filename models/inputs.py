@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, shown
 from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams, input_length
 
 LONGEST_TOKENS = 1 << 17  # 25 minutes, which 4096 digits take
@@ -100,8 +100,7 @@ class DialogueInputs(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            (field, problem), *others = (_explain(cls, detail) for detail in error.errors())
-            raise InvalidRequest(field, problem, tuple(others)) from error
+            raise InvalidRequest.of(_explain(cls, detail) for detail in error.errors()) from error
 
     def to_request(self, request_id: str, model: str, *, streaming: bool = False) -> AudioGenerationRequest:
         """The request for the engine; raises InvalidRequest where fields do not fit each other.
@@ -155,7 +154,7 @@ class SettledInputs(DialogueInputs):
 def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
     """(field, problem) of one pydantic error: the value, the limit and the way out."""
     field = str(detail["loc"][0])
-    value, context = _shown(detail["input"]), detail.get("ctx", {})
+    value, context = shown(detail["input"]), detail.get("ctx", {})
     match detail["type"]:
         case "missing":
             return field, "is missing; it has no default. Send a value."
@@ -185,9 +184,3 @@ def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
 def _bounds(schema: type[BaseModel], field: str) -> tuple[Any, Any]:
     limits = {type(m).__name__: m for m in schema.model_fields[field].metadata}
     return limits["Ge"].ge, limits["Le"].le
-
-
-def _shown(value: Any, longest: int = 60) -> str:
-    """The value for an error message; a long one is shortened, so that a message never repeats a whole script."""
-    text = repr(value)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -5,19 +5,19 @@ The way of a prediction:
     HTTP request
       web.metrics → web.middleware                    timed, given an id, bounded in bytes
       web.app: one router of doors/ answers
-      web.gate (access, rate_limit)                   token → owner's name, or 401 / 429
+      web.json_bodies, web.gate (access, rate_limit)  not too many values; token → owner's name, or 401 / 429
     a door turns its own words into one Submission
       doors/predictions                     door 2    Replicate's JSON
       doors/tasks                           door 3    {"prompt", "configs"}
       doors/speech                          door 4    OpenAI's JSON
     intake.accept                                     Submission → Prediction
       catalog, models.inputs                          inputs checked without their files
-      storage.files → storage.store                   data: URIs and our own links → "file:ID"
+      storage.uploads → storage.files → .store        data: URIs and our own links → "file:ID"
       storage.records → storage.database              a row, status "starting": from here on it is kept
       work.queue                                      a DBOS workflow with the prediction's id
     prediction_json | doors/tasks/task_json           Prediction → the door's JSON, files as signed links
 
-    worker: work.worker (holds a lease) → work.queue → work.runner
+    worker: work.worker (holds a lease) → work.workflows → work.runner
       storage.records.begin                           "processing", attempt + 1
       fetch (public_http) | storage.files             file inputs → paths of this machine
       work.backend | cog.backend                      inputs → one file, and a Listener's calls:
@@ -25,14 +25,19 @@ The way of a prediction:
         storage.live.append                             16-bit mono PCM, in pieces
         work.notifier → work.queue                      webhooks "start", "logs"
       storage.files, storage.records.finish           file and end in one transaction
-      work.notifier → work.queue → work.webhooks      "output", "completed"; at least once
+      work.notifier → work.queue → work.webhooks      "output", "completed"; its end at least once
 
     whoever waits or listens: storage.changes wakes them
       doors/predictions/routes                        Prefer: wait
       doors/predictions/events, doors/speech/events   server-sent events
+      listeners                                       a place for each, threads of their own for what is encoded
       storage.live → audio_stream → rendering         PCM → bytes of any format, while it is made
+      storage.files → kept_audio (sound)              the kept file, or another format of it, once it is over
+      web.hangup                                      what ends when a listener leaves; answers that break off
 
-    work.janitor, in every process: deadlines, cancelled work, work of dead processes, what has expired
+    work.janitor, a thread for each chore
+      in every process                                deadlines; work.sweep → storage.retention: what has expired
+      of a worker                                     cancelled work; work.rescue: what was lost with a process
 
 Put together by service, started by processes, configured by settings. Errors: models/errors.py → web.problems, in the
 form of the door whose path was asked. State lies in storage/ alone, in SQLite or PostgreSQL and a folder or a bucket:

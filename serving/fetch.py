@@ -1,6 +1,6 @@
 """A caller's file that came as an address: an http(s) URL, or a data: URI that is the file itself.
 
-Knows bytes, sizes and names, never what is in a file. Which hosts may be asked is public_http's business.
+Knows bytes and sizes, never what is in a file. Which hosts may be asked is public_http's business.
 """
 
 import base64
@@ -8,10 +8,9 @@ import re
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from email.message import Message
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes
 
 import httpx
@@ -20,16 +19,12 @@ from models.errors import InvalidRequest
 from serving.public_http import AddressRefused, parse_url, public_client, without_secrets
 
 PIECE_BYTES = 65_536  # unpacked at once
-MAX_NAME_CHARACTERS = 100
-MAX_DISPOSITION_CHARACTERS = 1_000  # a longer header holds no name for people
 SHOWN_CHARACTERS = 200  # of a URL, in an error
 REDIRECTS = (301, 302, 303, 307, 308)
-UNKNOWN_TYPE = "application/octet-stream"
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib finds out which
 
 _TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"  # RFC 6838 section 4.2
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}")
-_NOT_IN_NAMES = re.compile(r'[<>:"|?*]')
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -43,17 +38,7 @@ class FetchLimits:
     allow_private: bool = False
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A file of ours with what its server said of it; `name` is for eyes only, never a path."""
-
-    path: Path
-    name: str
-    content_type: str  # without parameters
-    size: int  # bytes
-
-
-def fetch_url(url: str, field: str, destination: Path, limits: FetchLimits) -> Fetched:
+def fetch_url(url: str, field: str, destination: Path, limits: FetchLimits) -> None:
     """Bring what an http(s) URL names to `destination`, which is replaced, and removed again on any failure.
 
     Raises InvalidRequest(field, …) for a URL that cannot be fetched within the limits, for whatever reason.
@@ -61,17 +46,15 @@ def fetch_url(url: str, field: str, destination: Path, limits: FetchLimits) -> F
     wanted = _Wanted(parse_url(url, field), field, limits)
     try:
         with wanted.told(), wanted.answer() as response:
-            size = _save(wanted.content(response), destination)
-            name = display_name(response.headers.get("content-disposition"), wanted.url.path)
-            return Fetched(destination, name, _media_type(response.headers.get("content-type", "")), size)
+            _save(wanted.content(response), destination)
     except BaseException:
         destination.unlink(missing_ok=True)
         raise
 
 
-def _save(pieces: Iterable[bytes], destination: Path) -> int:
+def _save(pieces: Iterable[bytes], destination: Path) -> None:
     with destination.open("wb") as file:
-        return sum(file.write(piece) for piece in pieces)
+        file.writelines(pieces)
 
 
 @dataclass(frozen=True)
@@ -171,33 +154,6 @@ class _Wanted:
             raise self.refused("is packed, and damaged. Use a host that sends the file plain.") from error
         if beyond or unpacker.unused_data or not unpacker.eof:
             raise self.refused("is packed, and does not end where it should. Use a host that sends the file plain.")
-
-
-def display_name(disposition: str | None, url_path: str) -> str:
-    """A name to show: of Content-Disposition, else of the URL's path, else "file". At most MAX_NAME_CHARACTERS.
-
-    Printable, without folders, and without characters that a file system or a header could take for something else.
-    """
-    given = ""
-    if disposition is not None and len(disposition) <= MAX_DISPOSITION_CHARACTERS:
-        message = Message()
-        message["Content-Disposition"] = disposition
-        with suppress(ValueError, LookupError):  # RFC 2231 lets a server name a charset, and some cannot be decoded
-            given = message.get_filename() or ""
-    return _harmless(given) or _harmless(url_path) or "file"
-
-
-def _harmless(path: str) -> str:
-    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    name = "".join(letter for letter in _NOT_IN_NAMES.sub("", name) if letter.isprintable()).strip(". ")
-    suffix = PurePosixPath(name).suffix[:10]
-    return name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - len(suffix)] + suffix
-
-
-def _media_type(header: str) -> str:
-    """The type without its parameters, in small letters; UNKNOWN_TYPE where there is none."""
-    given = header.partition(";")[0].strip()
-    return given.lower() if _MEDIA_TYPE.fullmatch(given) else UNKNOWN_TYPE
 
 
 def decode_data_uri(uri: str, field: str, max_bytes: int) -> tuple[bytes, str]:

@@ -5,41 +5,33 @@ janitor queues it.
 """
 
 import hashlib
+import io
 import json
 import logging
 import re
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.errors import InvalidRequest, Overloaded
+from models.errors import InvalidRequest, shown
 from models.request import SEED_LIMIT
 from serving.catalog import ServedModel
 from serving.fetch import decode_data_uri
 from serving.links import Links
 from serving.public_http import parse_url
 from serving.storage.database import DATABASE_AWAY
-from serving.storage.files import FILE_PREFIX, UPLOAD, Files
+from serving.storage.files import FILE_PREFIX, Files
 from serving.storage.ids import new_id
+from serving.storage.limits import Limits
 from serving.storage.records import Prediction, Records, Status
+from serving.storage.uploads import Uploads
 
 log = logging.getLogger("parley")
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one owner may have here at once."""
-
-    predictions: int = 100  # not over yet
-    upload_bytes: int = 100 << 20  # of one file
-    uploads: int = 500
-    uploads_bytes: int = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -66,16 +58,16 @@ class Submission:
 
 class Intake:
     def __init__(
-        self, records: Records, files: Files, links: Links, limits: Limits, keep_seconds: float,
+        self, records: Records, files: Files, uploads: Uploads, links: Links, limits: Limits, keep_seconds: float,
         enqueue: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._records, self._files, self._links = records, files, links
+        self._records, self._files, self._uploads, self._links = records, files, uploads, links
         self._limits, self._keep_seconds = limits, keep_seconds
         self._enqueue = enqueue
 
     def accept(self, asked: Submission) -> Prediction:
         """Keep and queue it, or what came with its key before. Raises InvalidRequest, Overloaded and KeyConflict, with
-        nothing kept."""
+        no prediction kept."""
         prediction = self._kept_before(asked) or self._keep(asked)
         if prediction.status is Status.STARTING:  # queueing twice is queueing once
             self._queue_kept(prediction)
@@ -93,7 +85,8 @@ class Intake:
         return self._records.of_key(asked.owner, asked.door, asked.key, asked.hash) if asked.key else None
 
     def _keep(self, asked: Submission) -> Prediction:
-        self._refuse_more(asked.owner)
+        most = self._limits.predictions
+        self._records.refuse_more(asked.owner, most)  # before any file is kept for it
         given = {name: value for name, value in asked.input.items() if value is not None}
         check(asked.model, given)
         wanted = Prediction(
@@ -111,14 +104,7 @@ class Intake:
             key=asked.key,
             key_hash=asked.hash if asked.key else None,
         )
-        return self._records.create(wanted)[0]
-
-    def _refuse_more(self, owner: str) -> None:
-        waiting = self._records.waiting(owner)
-        if waiting >= self._limits.predictions:
-            raise Overloaded(
-                f"{waiting} predictions of yours are not over yet, the most there may be. Wait for one, or cancel one."
-            )
+        return self._records.create(wanted, most)
 
     def _with_files_kept(self, asked: Submission, given: dict[str, Any]) -> dict[str, Any]:
         """data: URIs become files of ours, links of ours the files they stand for; other URLs are fetched later."""
@@ -131,34 +117,25 @@ class Intake:
     def _kept(self, owner: str, field_name: str, value: str) -> str:
         if value.startswith("data:"):
             content, content_type = decode_data_uri(value, field_name, self._limits.upload_bytes)
-            return FILE_PREFIX + self._upload(owner, field_name, content, content_type)
+            described = {"owner": owner, "name": field_name, "content_type": content_type}
+            return FILE_PREFIX + self._uploads.keep(io.BytesIO(content), **described).id
         if (file_id := self._links.file_of(value)) is not None:
             file = self._files.get(file_id)
             if file is None:
-                raise InvalidRequest(field_name, f"is a link to the file {file_id}, which is gone. Upload it again.")
+                raise _gone(field_name, file_id)
             if file.owner == owner:
-                self._files.keep_until([file.id], time.time() + self._keep_seconds)
+                if not self._files.keep_until([file.id], time.time() + self._keep_seconds):
+                    raise _gone(field_name, file_id)
                 return FILE_PREFIX + file.id
+        elif self._links.has_expired(value):
+            raise InvalidRequest(
+                field_name, "is a link of ours that has expired. Ask for the file again; its answer has a new one."
+            )
         return value
 
-    def _upload(self, owner: str, name: str, content: bytes, content_type: str) -> str:
-        refuse_more_uploads(self._files, owner, self._limits)
-        with tempfile.NamedTemporaryFile(prefix="parley-") as temporary:
-            temporary.write(content)
-            temporary.flush()
-            described = {"owner": owner, "kind": UPLOAD, "name": name, "content_type": content_type}
-            expires_at = time.time() + self._keep_seconds
-            return self._files.add(self._files.put_bytes(Path(temporary.name), expires_at=expires_at, **described)).id
 
-
-def refuse_more_uploads(files: Files, owner: str, limits: Limits) -> None:
-    """Raises Overloaded where the owner has as many as are kept."""
-    number, size = files.count(owner, UPLOAD)
-    if number >= limits.uploads or size >= limits.uploads_bytes:
-        raise Overloaded(
-            f"You have {number} files of {size} bytes here; at most {limits.uploads} and {limits.uploads_bytes} bytes "
-            "are kept. Delete some, or wait until they expire."
-        )
+def _gone(field_name: str, file_id: str) -> InvalidRequest:
+    return InvalidRequest(field_name, f"is a link to the file {file_id}, which is gone. Upload it again.")
 
 
 def check(model: ServedModel, given: Mapping[str, Any]) -> None:
@@ -176,9 +153,9 @@ def check(model: ServedModel, given: Mapping[str, Any]) -> None:
 
 def _check_link(field_name: str, value: Any) -> None:
     if not isinstance(value, str) or not value.startswith(("http://", "https://", "data:")):
-        shown = repr(value)[:60]
         raise InvalidRequest(
-            field_name, f"is {shown}; send the file's http(s) URL, its content as a data: URI, or upload it first."
+            field_name,
+            f"is {shown(value)}; send the file's http(s) URL, its content as a data: URI, or upload it first.",
         )
     if not value.startswith("data:"):
         parse_url(value, field_name)

@@ -47,16 +47,26 @@ class Links:
 
     def file_of(self, url: str) -> str | None:
         """The id of a file that this link of ours opens now; None for any other URL."""
+        signed = self._signed(url)
+        return signed[0] if signed is not None and time.time() < signed[1] else None
+
+    def has_expired(self, url: str) -> bool:
+        """Whether this is a link of ours to a file that opens nothing any more."""
+        signed = self._signed(url)
+        return signed is not None and time.time() >= signed[1]
+
+    def _signed(self, url: str) -> tuple[str, int] | None:
+        """(the file, until when) of a link of ours, whenever that was; None for any other URL."""
         if not url.startswith(f"{self.base}/"):
             return None
         parts = urlsplit(url)
         found = _DOWNLOAD.search(parts.path)
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        signed = {"owner", "expiry", "signature"} <= asked.keys() and _EXPIRY.fullmatch(asked["expiry"])
-        if found is None or not signed:
+        told = {"owner", "expiry", "signature"} <= asked.keys() and _EXPIRY.fullmatch(asked["expiry"])
+        if found is None or not told:
             return None
-        good = self.opens(asked["owner"], found[1], int(asked["expiry"]), asked["signature"])
-        return found[1] if good else None
+        file_id, expiry = found[1], int(asked["expiry"])
+        return (file_id, expiry) if self._is_ours(asked["owner"], file_id, expiry, asked["signature"]) else None
 
     def signature(self, owner: str, subject: str, expiry: int) -> str:
         """64 hexadecimal digits. subject: the id of a file or prediction; expiry: seconds since 1970."""
@@ -64,8 +74,11 @@ class Links:
 
     def opens(self, owner: str, subject: str, expiry: int, given: str) -> bool:
         """Whether a link with this signature is ours and still good."""
+        return self._is_ours(owner, subject, expiry, given) and time.time() < expiry
+
+    def _is_ours(self, owner: str, subject: str, expiry: int, given: str) -> bool:
         expected = self.signature(owner, subject, expiry)
-        return hmac.compare_digest(expected.encode(), given.encode()) and time.time() < expiry
+        return hmac.compare_digest(expected.encode(), given.encode())
 
     def page_of(self, path: str, cursor: str) -> str:
         return f"{self.base}{path}?cursor={quote(cursor)}"

@@ -16,37 +16,51 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import uvicorn
+from fastapi import FastAPI
 
 from serving.access import Keys
 from serving.service import Service
 from serving.settings import Settings
-from serving.web.app import create_app
+from serving.web.app import create_app, create_health_app
 from serving.work.backend import Backends
 
 log = logging.getLogger("parley")
+
+UNFINISHED_ANSWER = "ASGI callable returned without completing response."
 
 
 def serve(settings: Settings, load: Callable[[], Backends]) -> int:
     """HTTP, and work on the queues unless the settings leave that to others → the process's exit status."""
     keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth)
+    settings.base_url(settings.port)  # raises before anything is opened
     over = _until_told()
-    with socket.create_server((settings.host, settings.port)) as listening:
-        base_url = f"http://{settings.host}:{listening.getsockname()[1]}"
+    with listen(settings.host, settings.port) as listening:
+        base_url = settings.base_url(listening.getsockname()[1])
         with Service(settings, base_url) as service:
-            if settings.workers:
+            if not settings.http_only:
                 service.start_work(load, on_error=lambda error: over.set())
-            log.info("Parley listens on %s", base_url)
-            _Server(service, keys, over).run(sockets=[listening])
+            log.info("Parley listens on %s port %d, as %s", settings.host, listening.getsockname()[1], base_url)
+            _Server(create_app(service, keys), service, over).run(sockets=[listening])
             return _status(service)
 
 
 def work(settings: Settings, load: Callable[[], Backends]) -> int:
     """Only work on the queues → the process's exit status."""
+    base_url = settings.worker_base_url
     over = _until_told()
-    with Service(settings, settings.public_url or f"http://{settings.host}:{settings.port}") as service:
+    with Service(settings, base_url) as service:
         service.start_work(load, on_error=lambda error: over.set())
-        over.wait()
+        if settings.health_port:
+            with listen(settings.host, settings.health_port) as listening:
+                _Server(create_health_app(service), service, over).run(sockets=[listening])
+        else:
+            over.wait()
         return _status(service)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on which connections are taken; of IPv6 where the host is an address of it."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
 def leave(status: int) -> NoReturn:
@@ -60,11 +74,12 @@ def leave(status: int) -> NoReturn:
 class _Server(uvicorn.Server):
     """Ends when `over` is set, or by signal; the work ends beside the last requests, which may wait for it."""
 
-    def __init__(self, service: Service, keys: Keys, over: threading.Event) -> None:
+    def __init__(self, app: FastAPI, service: Service, over: threading.Event) -> None:
         self._service, self._is_over = service, over
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         super().__init__(
             uvicorn.Config(
-                create_app(service, keys),
+                app,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -79,6 +94,11 @@ class _Server(uvicorn.Server):
         stopping = asyncio.create_task(asyncio.to_thread(self._service.stop_work))
         await super().shutdown(sockets)
         await stopping
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Of an answer that broke off RequestLog has told, and why."""
+    return record.msg != UNFINISHED_ANSWER
 
 
 def _until_told() -> threading.Event:

@@ -10,21 +10,35 @@ from typing import Self
 
 from serving.intake import Intake
 from serving.links import Links
+from serving.listeners import Listeners
 from serving.prediction_json import PredictionJson
 from serving.settings import Settings
 from serving.storage.changes import Changes
-from serving.storage.database import is_sqlite, open_database, open_unsynced, sqlalchemy_url, sqlite_path
+from serving.storage.database import (
+    is_sqlite,
+    make_sqlite_file,
+    open_database,
+    open_unsynced,
+    sqlite_path,
+)
 from serving.storage.files import Files
 from serving.storage.lease import DatabaseLease, FileLease, Lease
 from serving.storage.live import LiveAudio
 from serving.storage.records import Records
+from serving.storage.retention import Retention
 from serving.storage.shared_secrets import SharedSecrets
 from serving.storage.store import open_store
+from serving.storage.tallies import Tallies
+from serving.storage.uploads import Uploads
 from serving.storage.voices import Voices
+from serving.storage.workspace import Workspace
 from serving.work.backend import Backends
-from serving.work.janitor import DEADLINE_SECONDS, SWEEP_SECONDS, Janitor, Sweep
+from serving.work.janitor import Chore, Janitor
 from serving.work.queue import Queue
+from serving.work.sweep import Sweep
 from serving.work.worker import WorkerProcess
+
+DEADLINE_SECONDS = 0.5  # how often it is asked whose deadline has passed
 
 
 class Service:
@@ -34,31 +48,38 @@ class Service:
         """base_url: where callers reach it, unless the settings know better."""
         self.settings = settings
         self.changes = Changes()
+        if is_sqlite(settings.database):
+            make_sqlite_file(sqlite_path(settings.database))
         engine = open_database(settings.database)
         unsynced = open_unsynced(settings.database)
         self.engine, self._unsynced = engine, unsynced
         self.vault = SharedSecrets(engine)
         self.records = Records(engine, self.changes.tell, unsynced)
         self.store = open_store(settings.data / "files", settings.bucket or None)
-        self.files = Files(engine, self.store)
+        self.files = Files(engine, self.store, Workspace(settings.data / "work" / "arriving"))
+        self.uploads = Uploads(engine, self.files, settings.limits, settings.keep_seconds)
         self.voices = Voices(engine, self.files)
         self.live = LiveAudio(unsynced, self.changes.tell)
+        self.listeners = Listeners(settings.most_listeners)
         self.links = Links((settings.public_url or base_url).rstrip("/"), self.vault.links)
         self.json = PredictionJson(self.records, self.files, self.links)
-        self.queue = Queue(sqlalchemy_url(settings.database))
+        self.tallies = Tallies(engine)
+        self.queue = Queue(settings.database)
         self.intake = Intake(
-            self.records, self.files, self.links, settings.limits, settings.keep_seconds, self.queue.predict
-        )
+            self.records, self.files, self.uploads, self.links, settings.limits, settings.keep_seconds,
+            self.queue.predict,
+        )  # fmt: skip
         self.worker: WorkerProcess | None = None
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        sweep = Sweep(self.records, self.files, self.store, self.live, self.queue, self.settings.keep_seconds)
-        chores: dict[Callable[[], object], float] = {
-            lambda: self.records.expire(time.time()): DEADLINE_SECONDS,
-            sweep: SWEEP_SECONDS,
-        }
-        self._closing.enter_context(Janitor(chores))
+        settings = self.settings
+        sweep = Sweep(
+            self.records, Retention(self.engine), self.files, self.store, self.live, self.queue, settings.keep_seconds,
+            settings.forget_seconds,
+        )  # fmt: skip
+        deadlines = Chore("deadlines", DEADLINE_SECONDS, lambda: self.records.expire(time.time()))
+        self._closing.enter_context(Janitor([deadlines, *sweep.chores()]))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,8 +106,3 @@ class Service:
         if is_sqlite(self.settings.database):
             return FileLease(sqlite_path(self.settings.database).parent, name)
         return DatabaseLease(self.engine, name)
-
-    @property
-    def ready(self) -> bool:
-        """Whether what is accepted now is begun soon by this process; a process without a worker cannot tell."""
-        return self.worker is None or self.worker.launched

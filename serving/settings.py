@@ -8,14 +8,14 @@ from typing import Any, Self
 
 from models.errors import InvalidRequest
 from serving.fetch import FetchLimits
-from serving.intake import Limits
 from serving.public_http import parse_url
-from serving.storage.database import sqlite_url
+from serving.storage.database import is_sqlite, sqlite_url
+from serving.storage.limits import Limits
 from serving.work.runner import MOST_ATTEMPTS
 
 _ABOVE_ZERO = (
-    "keep_hours", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute", "most_waiting",
-    "most_attempts", "upload_bytes",
+    "keep_hours", "forget_days", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute",
+    "most_waiting", "most_listeners", "most_attempts", "upload_bytes",
 )  # fmt: skip
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -30,7 +30,10 @@ class Settings:
     database_url: str = field(
         default="",
         repr=False,
-        metadata={"env": "DATABASE_URL", "help": "postgresql://… for several processes; SQLite without"},
+        metadata={
+            "env": "DATABASE_URL",
+            "help": "postgresql://… for several processes, each with at most 31 connections to it; SQLite without",
+        },
     )
     bucket: str = field(default="", metadata={"help": "s3://… or gs://…: files lie there instead of in the folder"})
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
@@ -43,7 +46,15 @@ class Settings:
         default=False, metadata={"help": "URLs given as inputs or webhooks may be of this network"}
     )
     keep_hours: float = field(default=24.0, metadata={"help": "inputs and outputs are deleted this long after the end"})
-    workers: int = field(default=1, metadata={"help": "0: only serve HTTP; predictions are made by `serving worker`"})
+    forget_days: float = field(
+        default=30.0, metadata={"help": "after that a prediction's status and times are kept this long"}
+    )
+    http_only: bool = field(
+        default=False, metadata={"help": "only serve HTTP; predictions are made by `serving worker`"}
+    )
+    health_port: int = field(
+        default=0, metadata={"help": "of `serving worker`: port of its /health, /ready and /metrics; 0: none"}
+    )
     at_once: int = field(default=4, metadata={"help": "predictions that one worker makes at once"})
     cog_urls: str = field(
         default="", metadata={"help": "Cog containers, comma-separated, that make the audio; at_once: as many"}
@@ -52,9 +63,12 @@ class Settings:
     requests_per_minute: int = field(default=3000, metadata={"help": "of one token; the next is answered 429"})
     creations_per_minute: int = field(default=600, metadata={"help": "of one token; the next is answered 429"})
     most_attempts: int = field(
-        default=MOST_ATTEMPTS, metadata={"help": "begun this often, each time to be cut short, a prediction fails"}
+        default=MOST_ATTEMPTS, metadata={"help": "begun this often by processes that then died, a prediction fails"}
     )
     most_waiting: int = field(default=100, metadata={"help": "predictions of one token that are not over"})
+    most_listeners: int = field(
+        default=50, metadata={"help": "streams of audio or events of one token, open at once in one process"}
+    )
     upload_bytes: int = field(default=100 << 20, metadata={"help": "largest file taken"})
     cors_origins: str = field(
         default="", metadata={"help": "origins, comma-separated, whose pages may call; none without"}
@@ -80,6 +94,23 @@ class Settings:
                 raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0.")
         for url in self.containers:
             parse_url(url, "cog_urls")
+        if self.public_url:
+            parse_url(self.public_url, "public_url")
+
+    def base_url(self, port: int) -> str:
+        """Where callers reach the service that listens on this port. Raises InvalidRequest where nobody could tell."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        if self.host not in LOOPBACK:
+            raise _no_public_url(f"the service listens on {self.host!r}")
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+
+    @property
+    def worker_base_url(self) -> str:
+        """The same for a process that does not listen, whose webhooks have links too. Raises InvalidRequest."""
+        if not self.public_url and not is_sqlite(self.database):
+            raise _no_public_url("this worker may run on another machine than what callers reach")
+        return self.base_url(self.port)
 
     @property
     def database(self) -> str:
@@ -95,12 +126,24 @@ class Settings:
         return 3600.0 * self.keep_hours
 
     @property
+    def forget_seconds(self) -> float:
+        return 86_400.0 * self.forget_days
+
+    @property
     def limits(self) -> Limits:
         return Limits(predictions=self.most_waiting, upload_bytes=self.upload_bytes)
 
     @property
     def fetching(self) -> FetchLimits:
         return FetchLimits(max_bytes=self.upload_bytes, allow_private=self.allow_private)
+
+
+def _no_public_url(because: str) -> InvalidRequest:
+    return InvalidRequest(
+        "public_url",
+        f"is not given, and {because}: links in answers and webhooks would lead nowhere. Set PARLEY_PUBLIC_URL, or "
+        "--public-url, to the address by which callers reach the service, such as https://speech.example.org.",
+    )
 
 
 def _read(name: str, text: str, kind: type) -> Any:

@@ -70,7 +70,7 @@ def run(role: dict[str, Any]) -> NoReturn:
             raise OSError("no weights here")
         return {DIA.full_name: SeededBackend(pause=pause)}
 
-    given = Settings(data=data, workers=int(works), allow_private=True, **settings)
+    given = Settings(data=data, http_only=not works, allow_private=True, **settings)
     leave(serve(given, load) if web else work(given, load))
 
 

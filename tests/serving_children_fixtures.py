@@ -69,6 +69,7 @@ def role(folder: Path, port: int, **settings: Any) -> dict[str, Any]:
     return {
         "data": str(folder),
         "port": port,
+        "public_url": f"http://127.0.0.1:{port}",
         "tokens": TOKENS,
         "grace_seconds": 10.0,
         "most_waiting": 1000,

@@ -24,7 +24,7 @@ Document = dict[str, Any]
 Answer = tuple[int, Document]
 
 INPUTS = DialogueInputs(text="[S1] Hello.", seed=7)
-HASTY = Patience(silent=0.6, lost=0.8, told=0.0)
+HASTY = Patience(silent=0.6, lost=0.8, told=0.0)  # for tests of patience alone: a busy machine takes as long
 PIECES = 3  # tenths of a second that a prediction gives
 METRICS = {"predict_time": 0.1, "tokens": 26, "seed": 7, "status": "end_of_sequence"}
 LOGS = "seed: 7\n\r 50%|#####     | 00:01<00:01, 13 tokens, 0.2 s, 1.00 x real time\nended well\n"
@@ -220,7 +220,7 @@ def fake_cogs(number: int, answer: Callable[[Document], Document]) -> Iterator[l
 class Intake:
     """Backends' work in threads, each in a folder of its own."""
 
-    def __init__(self, folder, cogs, patience: Patience = HASTY) -> None:
+    def __init__(self, folder, cogs, patience: Patience | None = None) -> None:
         self.folder = folder
         self.backend = CogBackend([cog.url for cog in cogs], patience)
         self.pool = ThreadPoolExecutor()

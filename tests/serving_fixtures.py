@@ -36,15 +36,16 @@ class ToneBackend:
 
     pause: float = 0.0
     gate: threading.Event | None = None  # if given, each piece waits for it
-    made: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)  # ids of predictions, as often as they were begun
     cancelled: set[str] = field(default_factory=set)
 
-    def cancel(self, prediction_id: str) -> None:
-        self.cancelled.add(prediction_id)
+    def cancel(self, attempt_id: str) -> None:
+        self.cancelled.add(prediction_of(attempt_id))
 
     def make(
-        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
     ) -> MadeFile:
+        prediction_id = prediction_of(attempt_id)
         self.made.append(prediction_id)
         if "!" in inputs.text:
             raise InvalidRequest("text", "holds an exclamation mark. Leave it out.")
@@ -70,6 +71,10 @@ class ToneBackend:
             if prediction_id in self.cancelled:
                 raise Cancelled(prediction_id)
             time.sleep(0.005)
+
+
+def prediction_of(attempt_id: str) -> str:
+    return attempt_id.rpartition("-")[0]
 
 
 def tone(number: int) -> np.ndarray:

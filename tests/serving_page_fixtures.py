@@ -1,38 +1,28 @@
-"""A server that answers as the hosted API does, for tests of the page. Speaks a tone, slowly; knows no model.
+"""A server that answers as the hosted API does, for tests of the page. Knows no model; its takes speak a tone."""
 
-PIECE seconds of audio come every PACE seconds, until a prediction has its `pieces`, or the `limit` that a test sets to
-hold it for as long as it looks: at 0 it waits in the queue.
-"""
-
-import asyncio
-import io
-import re
+import secrets
 import socket
 import threading
 import time
-import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from serving_page_take_fixtures import ENDED_BADLY, SAMPLE_RATE, BrokenOff, Take, cut, joined, spoken, tone, wav
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.web.middleware import SAFE_HEADERS
+from serving.web.problems import Problem, problem_json
 
 PAGE = Path(__file__).parent.parent / "serving" / "page"
-CSP = "default-src 'self'; media-src 'self' blob:; connect-src 'self'; img-src 'self' data:"
-SAMPLE_RATE = 16_000  # Hz; not the rate of Dia's codec, so that the page has to read the header
-PIECE = 0.2  # s of audio
-PACE = 0.1  # s between pieces
 FORMATS = ("wav", "mp3", "flac", "ogg", "opus")
 PER_PAGE = 3
-SCRIPT = "[S1] Hello there. (laughs) [S2] Hi! (in a whisper)"
-BROKEN = "ERR_CONTENT_LENGTH_MISMATCH"  # what Chromium says of a stream that breaks off
-FAILS = "audio_prompt_text: is missing: write down what the recording says."
 
 INPUT: dict[str, Any] = {
     "text": {"type": "string", "description": "Dialogue to speak.", "x-order": 0},
@@ -55,75 +45,6 @@ INPUT: dict[str, Any] = {
 SCHEMAS = {"Input": {"properties": INPUT, "required": ["text"]}, "output_format": {"enum": list(FORMATS)}}
 
 
-@dataclass
-class Take:
-    """One prediction of the fake."""
-
-    serving: "FakeServing"
-    id: str
-    input: dict[str, Any]
-    pieces: int
-    began: float = field(default_factory=time.monotonic)
-    canceled_at: int | None = None  # pieces
-
-    @property
-    def made(self) -> int:
-        """Pieces so far."""
-        if self.canceled_at is not None:
-            return self.canceled_at
-        made = min(self.pieces, int((time.monotonic() - self.began) / PACE))
-        return made if self.serving.limit is None else min(made, self.serving.limit)
-
-    @property
-    def status(self) -> str:
-        if self.canceled_at is not None:
-            return "canceled"
-        if self.made == 0:
-            return "starting"
-        if "fail" in self.input["text"]:
-            return "failed"
-        return "succeeded" if self.made == self.pieces else "processing"
-
-    @property
-    def over(self) -> bool:
-        return self.status not in ("starting", "processing")
-
-    def json(self) -> dict[str, Any]:
-        metrics: dict[str, Any] = {"progress": self.made / self.pieces, "audio_seconds": self.made * PIECE}
-        if self.status == "starting":
-            metrics["queue_position"] = 2
-        if self.status == "succeeded":
-            metrics |= {"predict_time": self.pieces * PACE, "seed": 42}
-        return {
-            "id": self.id,
-            "status": self.status,
-            "input": self.input,
-            "output": f"/v1/predictions/{self.id}/audio" if self.status == "succeeded" else None,
-            "error": FAILS if self.status == "failed" else None,
-            "logs": "seed: 42\nnote: the text was spoken as it stands\n" if self.made else "",
-            "metrics": metrics,
-            "created_at": f"2026-01-01T00:00:{int(self.id[1:]):02d}Z",
-        }
-
-
-def tone(piece: int) -> bytes:
-    """One piece of a tone of 220 Hz that swells and fades, 16-bit little-endian."""
-    count = int(PIECE * SAMPLE_RATE)
-    seconds = np.arange(piece * count, (piece + 1) * count) / SAMPLE_RATE
-    loudness = 0.1 + 0.5 * np.abs(np.sin(np.pi * seconds))
-    return (32767 * loudness * np.sin(2 * np.pi * 220 * seconds)).astype("<i2").tobytes()
-
-
-def wav(pcm: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(pcm)
-    return buffer.getvalue()
-
-
 class FakeServing:
     """State of the fake: tests say how it answers, and read what it was asked for."""
 
@@ -131,52 +52,103 @@ class FakeServing:
         self.token: str | None = None
         self.pieces = 3  # of the next predictions
         self.limit: int | None = None  # pieces that no prediction goes beyond for now
-        self.busy = 0  # so many creations are answered with 429
+        self.refusals: dict[str, list[int]] = {}  # "METHOD path" → statuses of its next answers; 0: none at all
         self.breaks = 0  # so many streams of audio break off in the middle
+        self.audio_is_deleted = False
         self.takes: list[Take] = []
-        self.files: list[bytes] = []
+        self.files: list[bytes | None] = []
+        self.links: set[str] = set()  # to files, those that have not expired
+        self.asked: list[str] = []  # "METHOD path"
         self.url = ""
+        self.public_url = ""  # the server's own name for itself
+        self.closed = False  # no more is spoken
 
     def take(self, text: str = "[S1] Hello. [S2] Hi!", pieces: int = 50, ago: float = 100.0) -> Take:
         """A prediction of some seconds ago."""
-        made = Take(self, f"p{len(self.takes) + 1}", {"text": text}, pieces, time.monotonic() - ago)
+        made = Take(self, f"p{len(self.takes) + 1}", {"text": text}, pieces, began=time.monotonic() - ago)
         self.takes.append(made)
         return made
 
-    def find(self, prediction: str) -> Take:
-        return next(take for take in self.takes if take.id == prediction)
+    def find(self, prediction: str) -> Take | None:
+        return next((take for take in self.takes if take.id == prediction), None)
+
+    def file(self, number: int) -> dict[str, Any]:
+        """One that was uploaded, with a new link."""
+        query = f"owner=me&expiry=9&signature={secrets.token_hex(8)}"
+        link = f"{self.public_url}/v1/files/{number}/download?{query}"
+        self.links.add(link)
+        return {"id": str(number), "urls": {"get": link}}
 
 
-def problem(status: int, title: str, **more: Any) -> JSONResponse:
-    body = {"title": title, "detail": title, "status": status, **more}
-    headers = {"Retry-After": "1"} if status == 429 else {}
-    return JSONResponse(body, status, headers, "application/problem+json")
+def problem(status: int, detail: str, *fields: tuple[str, str]) -> JSONResponse:
+    headers = {"Retry-After": "1"} if status in (429, 503) else {}
+    return JSONResponse(
+        problem_json(Problem(status, detail, fields)), status, headers, media_type="application/problem+json"
+    )
 
 
-def mistakes(given: dict[str, Any]) -> list[dict[str, str]]:
-    """Numbers beyond the limits of INPUT, and a text without words."""
-    found = [] if given.get("text", "").strip() else [{"field": "text", "description": "is empty; write a word."}]
+def mistakes(state: FakeServing, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Numbers beyond the limits of INPUT, a text without words, a link that has expired."""
+    if not given["text"].strip():
+        yield "text", "is empty; write a word."
     for name, limits in INPUT.items():
         value = given.get(name)
         if "minimum" in limits and value is not None and not limits["minimum"] <= value <= limits["maximum"]:
-            between = f"must lie between {limits['minimum']} and {limits['maximum']}"
-            found.append({"field": f"input.{name}", "description": f"is {value}; it {between}."})
-    return found
+            yield name, f"is {value}; it must lie between {limits['minimum']} and {limits['maximum']}."
+    if "audio_prompt" in given and given["audio_prompt"] not in state.links:
+        yield "audio_prompt", "is a link that has expired. Ask for the file again."
 
 
 def fake_app(state: FakeServing) -> FastAPI:
     app = FastAPI()
+    app.add_middleware(Guard, state=state)
+    add_models_and_files(app, state)
+    add_predictions(app, state)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
 
-    @app.middleware("http")
-    async def guarded(request: Request, answer: Any) -> Response:
-        path = request.url.path
+
+class Guard:
+    """Asks for the token, refuses what the test says, and gives every answer the service's Content-Security-Policy."""
+
+    def __init__(self, app: ASGIApp, state: FakeServing) -> None:
+        self._app, self._state = app, state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = SAFE_HEADERS["Content-Security-Policy"]
+            await send(message)
+
+        request = Request(scope)
+        self._state.asked.append(f"{request.method} {request.url.path}")
+        if refusals := self._state.refusals.get(self._state.asked[-1]):
+            await self._refuse(refusals.pop(0), scope, receive, safe)
+        elif self._is_stranger(request):
+            await problem(401, "This service wants a token.")(scope, receive, safe)
+        else:
+            await self._app(scope, receive, safe)
+
+    async def _refuse(self, status: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """0: what was asked is done, and the answer lost on its way."""
+
+        async def lose(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+
+        if status:
+            await problem(status, "We are busy.")(scope, receive, send)
+        else:
+            await self._app(scope, receive, lose)
+
+    def _is_stranger(self, request: Request) -> bool:
+        path, given = request.url.path, request.headers.get("Authorization")
         is_open = not path.startswith("/v1/") or path.endswith("/download")
-        if state.token and not is_open and request.headers.get("Authorization") != f"Bearer {state.token}":
-            return problem(401, "Unauthenticated")
-        response: Response = await answer(request)
-        response.headers["Content-Security-Policy"] = CSP
-        return response
+        return self._state.token is not None and not is_open and given != f"Bearer {self._state.token}"
 
+
+def add_models_and_files(app: FastAPI, state: FakeServing) -> None:
     @app.get("/v1/models/parley/dia")
     async def model() -> dict[str, Any]:
         version = {"id": "v1", "openapi_schema": {"components": {"schemas": SCHEMAS}}}
@@ -188,35 +160,38 @@ def fake_app(state: FakeServing) -> FastAPI:
             content = form["content"]
             assert not isinstance(content, str)
             state.files.append(await content.read())
-        number = len(state.files) - 1
-        url = f"{state.url}/v1/files/{number}/download?signature=abc"
-        return {"id": str(number), "name": content.filename, "size": len(state.files[-1]), "urls": {"get": url}}
+        return state.file(len(state.files) - 1)
+
+    @app.get("/v1/files/{number}")
+    async def file(number: int) -> Any:
+        return state.file(number) if state.files[number] else problem(404, "There is no such file of yours.")
 
     @app.get("/v1/files/{number}/download")
-    async def download(number: int) -> Response:
+    async def download(number: int, owner: str, expiry: int, signature: str) -> Response:
         return Response(state.files[number], media_type="audio/wav")
 
+
+def add_predictions(app: FastAPI, state: FakeServing) -> None:
     @app.post("/v1/models/parley/dia/predictions", status_code=201)
     async def create(request: Request) -> Any:
         body = await request.json()
-        if state.busy:
-            state.busy -= 1
-            return problem(429, "Request was throttled.")
-        if invalid := mistakes(body["input"]):
-            return problem(422, "Input validation failed", invalid_fields=invalid)
-        assert body["stream"] is True, body
+        if invalid := tuple(mistakes(state, body["input"])):
+            return problem(422, "Some inputs are invalid.", *invalid)
         made = state.take(pieces=state.pieces, ago=0.0)
-        made.input = body["input"]
+        made.input, made.stream = body["input"], body["stream"]
         return made.json()
 
     @app.get("/v1/predictions/{prediction}")
-    async def get(prediction: str) -> dict[str, Any]:
-        return state.find(prediction).json()
+    async def get(prediction: str) -> Any:
+        take = state.find(prediction)
+        return take.json() if take else problem(404, "There is no such prediction of yours.")
 
     @app.post("/v1/predictions/{prediction}/cancel")
-    async def cancel(prediction: str) -> dict[str, Any]:
+    async def cancel(prediction: str) -> Any:
         take = state.find(prediction)
-        take.canceled_at = take.made
+        assert take is not None
+        if not take.over:
+            take.canceled_at = take.made
         return take.json()
 
     @app.get("/v1/predictions")
@@ -228,74 +203,45 @@ def fake_app(state: FakeServing) -> FastAPI:
         return {"results": results, "next": following, "previous": None}
 
     @app.get("/v1/predictions/{prediction}/audio")
-    async def audio(prediction: str, format: str) -> Response:
+    async def audio(prediction: str, output_format: Annotated[str, Query(alias="format")]) -> Response:
         take = state.find(prediction)
-        if format == "wav":
+        assert take is not None
+        if state.audio_is_deleted:
+            return problem(410, "The audio has been deleted. Make it again.")
+        if output_format != "pcm":
             return Response(wav(b"".join(map(tone, range(take.made)))), media_type="audio/wav")
-        if take.status == "failed":
-            return problem(404, "There is no audio.")
-        headers = {"X-Sample-Rate": str(SAMPLE_RATE)}
-        if not state.breaks:
-            return StreamingResponse(spoken(take), headers=headers)
+        return await listen(state, take)
+
+
+async def listen(state: FakeServing, take: Take) -> Response:
+    """As the service: the answer waits for the first sound, and of what ended badly nothing is kept."""
+    if take.over and take.status != "succeeded":
+        return problem(409, ENDED_BADLY)
+    pieces = spoken(take)
+    try:
+        first = await anext(pieces)
+    except BrokenOff as error:
+        return problem(409, str(error))
+    whole = joined(first, pieces)
+    if state.breaks:
         state.breaks -= 1
-        promised = {"Content-Length": "1000000"} if state.breaks else {}  # a promise that is broken, and a tidy end
-        return StreamingResponse(broken(spoken(take)), headers=headers | promised)
-
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
-    return app
-
-
-async def spoken(take: Take) -> AsyncIterator[bytes]:
-    """The audio as it is made, cut in the middle of a sample, as a network may."""
-    sent = 0
-    while True:
-        over, made = take.over, take.made  # in this order: what is over has been made
-        for piece in range(sent, made):
-            pcm = tone(piece)
-            yield pcm[:1001]
-            yield pcm[1001:]
-        sent = made
-        if over:
-            return
-        await asyncio.sleep(PACE / 4)
-
-
-async def broken(pcm: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Its first pieces only."""
-    for _ in range(7):
-        yield await anext(pcm)
+        whole = cut(whole, tidily=state.breaks == 0)
+    return StreamingResponse(whole, headers={"X-Sample-Rate": str(SAMPLE_RATE)})
 
 
 @contextmanager
 def running(state: FakeServing) -> Iterator[str]:
     """Serve it on a free port of this machine → its address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    state.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    port = listening.getsockname()[1]
+    state.url, state.public_url = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
     server = uvicorn.Server(uvicorn.Config(fake_app(state), log_level="critical", ws="none", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
         yield state.url
     finally:
-        server.should_exit = True
+        server.should_exit = state.closed = True
         thread.join(timeout=10)
         listening.close()
         assert not thread.is_alive(), "the fake server did not stop"
-
-
-def generate(page: Any, text: str = SCRIPT) -> None:
-    page.fill("#text", text)
-    page.get_by_role("button", name="Generate").click()
-
-
-def result(page: Any, **data: str) -> Any:
-    """The result, in that state."""
-    return page.locator("#result" + "".join(f"[data-{name}={value}]" for name, value in data.items()))
-
-
-def luminance(page: Any, selector: str, what: str) -> float:
-    """Relative luminance of a computed colour, 0-1: WCAG 2.2's definition."""
-    colour = page.locator(selector).first.evaluate(f"node => getComputedStyle(node).{what}")
-    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -27,11 +27,11 @@ class HearingBackend(ToneBackend):
     heard: list[bytes] = field(default_factory=list)  # the recordings it was given
 
     def make(
-        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
     ) -> MadeFile:
         if inputs.audio_prompt is not None:
             self.heard.append(inputs.audio_prompt.read_bytes())
-        return super().make(prediction_id, inputs, folder, streaming, listener)
+        return super().make(attempt_id, inputs, folder, streaming, listener)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from audio_fixtures import decode, make_file, speechlike
-from serving_fixtures import PIECE, RATE, Running, ToneBackend, tone
+from serving_fixtures import PIECE, RATE, Running, ToneBackend, prediction_of, tone
 
 from models.audio.pcm import pcm16_bytes
 from models.errors import GenerationFailed
@@ -29,16 +29,16 @@ class Speaker(ToneBackend):
     over: list[str] = field(default_factory=list)  # predictions that are not worked on any more
 
     def make(
-        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
     ) -> MadeFile:
         assert streaming
         self.asked.append(inputs)
         if inputs.audio_prompt is not None:
             self.prompts.append(inputs.audio_prompt.read_bytes())
         try:
-            made = super().make(prediction_id, inputs, folder, streaming, listener)
+            made = super().make(attempt_id, inputs, folder, streaming, listener)
         finally:
-            self.over.append(prediction_id)
+            self.over.append(prediction_of(attempt_id))
         seconds = soundfile.info(made.path).duration
         return replace(made, metrics=made.metrics | {"audio_seconds": seconds, "tokens": round(90 * seconds)})
 

@@ -34,11 +34,11 @@ class ReadingBackend(ToneBackend):
     """Reads the recording as the model does."""
 
     def make(
-        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
     ) -> MadeFile:
         if inputs.audio_prompt is not None:
             read_audio(inputs.audio_prompt, field="audio_prompt", sample_rate=44_100)
-        return super().make(prediction_id, inputs, folder, streaming, listener)
+        return super().make(attempt_id, inputs, folder, streaming, listener)
 
 
 @pytest.fixture(scope="module")

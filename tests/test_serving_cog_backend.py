@@ -23,7 +23,7 @@ from models.audio.encode import WAV_HEADER_SIZE
 from models.errors import Cancelled, GenerationFailed, InvalidRequest
 from models.inputs import DialogueInputs, SettledInputs
 from serving.cog import fleet
-from serving.cog.backend import MOST_FILE_BYTES, Patience
+from serving.cog.backend import MOST_FILE_BYTES
 from serving.work.backend import MadeFile
 from serving.work.runner import GivenUp
 
@@ -190,7 +190,7 @@ def test_who_waits_longest_is_next(tmp_path, cog):
 
 def test_a_container_that_others_keep_busy_is_waited_for_without_end(tmp_path, cog):
     cog.health = "BUSY"
-    making = Intake(tmp_path, [cog]).begin()
+    making = Intake(tmp_path, [cog], HASTY).begin()
     time.sleep(1.5 * HASTY.lost)
     assert not making.done()
     cog.health = "READY"
@@ -230,7 +230,7 @@ def test_a_cancel_that_the_container_lost_is_said_again(tmp_path, cog):
 
 def test_a_container_that_does_not_listen_is_left(tmp_path, cog):
     cog.silent = True
-    intake = Intake(tmp_path, [cog], Patience())
+    intake = Intake(tmp_path, [cog])
     making = intake.begin()
     wait_for(lambda: cog.running)
     assert cancelled_after(intake, making) < 1

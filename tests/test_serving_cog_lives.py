@@ -89,7 +89,7 @@ def test_what_somebody_else_cancelled_there_is_made_all_the_same(tmp_path, cogs)
 def test_a_container_that_forgot_what_it_was_given_is_left_for_another(tmp_path, cogs):
     first, second = cogs
     first.silent = True
-    Intake(tmp_path, cogs).make()
+    Intake(tmp_path, cogs, HASTY).make()
     assert len(second.began) == 1
     wait_for(lambda: first.hung_up)
 
@@ -134,7 +134,7 @@ def test_without_a_container_that_lives_the_process_is_told(tmp_path, cogs, heal
         cog.die()
     began = time.monotonic()
     with pytest.raises(EngineClosed):
-        Intake(tmp_path, [cog]).make()
+        Intake(tmp_path, [cog], HASTY).make()
     assert HASTY.lost <= time.monotonic() - began < 10 * HASTY.lost
     assert cog.began == []
 
@@ -145,7 +145,7 @@ def test_a_service_is_ready_as_soon_as_one_container_is(cogs, caplog):
     second.health = "STARTING"
     waiting = threading.Thread(target=CogBackend([first.url, second.url], HASTY).wait_until_ready)
     waiting.start()
-    wait_for(lambda: f"{first.url} is DATABASE_AWAY, {second.url} is STARTING" in caplog.text)
+    wait_for(lambda: f"{first.url} is AWAY, {second.url} is STARTING" in caplog.text)
     assert waiting.is_alive()
     second.health = "READY"
     waiting.join(10)
@@ -175,7 +175,7 @@ def test_the_log_names_no_password(cogs, caplog):
 
 
 def test_a_service_in_front_of_containers_serves_as_one_with_an_engine(tmp_path, cogs):
-    backend = CogBackend([cog.url for cog in cogs], HASTY)
+    backend = CogBackend([cog.url for cog in cogs])
     with running(tmp_path, backend) as service, service.client() as client:
         asked = {"input": {"text": "[S1] Hello.", "seed": 7}}
         made = client.post(CREATE, json=asked, headers={"Prefer": "wait"}).json()

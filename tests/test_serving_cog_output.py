@@ -10,7 +10,7 @@ from models.audio.encode import OPUS_RATE
 from models.audio.pcm import pcm16_bytes
 from models.errors import GenerationFailed
 from serving.cog.logs import Logs
-from serving.cog.output import PIECE_SAMPLES, Sound
+from serving.sound import PIECE_SAMPLES, Sound
 
 BAR = "\r 40%|####      | 00:01<00:02, 123 tokens, 1.4 s, 0.52 x real time"
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from serving_http_fixtures import StandInServer, drip, reply, serve, stand_in_network
 
 from models.errors import InvalidRequest
-from serving.fetch import MAX_NAME_CHARACTERS, FetchLimits, decode_data_uri, display_name, fetch_url
+from serving.fetch import FetchLimits, decode_data_uri, fetch_url
 
 FIELD = "audio_prompt"
 LIMITS = FetchLimits(max_bytes=100_000, seconds=5.0, allow_private=True)
@@ -42,12 +42,10 @@ def refusal(url: str, destination: Path, limits: FetchLimits = LIMITS) -> str:
     return refused.value.problem
 
 
-def test_a_file_arrives_whole_with_what_its_server_says_of_it(server: StandInServer, destination: Path) -> None:
-    server.answers["/voices/Anna%201.wav"] = reply(SOUND, content_type="Audio/WAV; rate=44100")
-    fetched = fetch_url(server.url("/voices/Anna%201.wav?key=secret"), FIELD, destination, LIMITS)
+def test_a_file_arrives_whole(server: StandInServer, destination: Path) -> None:
+    server.answers["/voices/Anna%201.wav"] = reply(SOUND)
+    fetch_url(server.url("/voices/Anna%201.wav?key=secret"), FIELD, destination, LIMITS)
     assert destination.read_bytes() == SOUND
-    assert (fetched.path, fetched.size) == (destination, len(SOUND))
-    assert (fetched.name, fetched.content_type) == ("Anna 1.wav", "audio/wav")
     assert server.asked[0].target == "/voices/Anna%201.wav?key=secret"
     assert server.asked[0].headers["accept-encoding"] == "identity"
 
@@ -58,7 +56,8 @@ def test_a_file_may_be_as_large_as_the_limit_and_no_larger(
 ) -> None:
     for path, size in (("/fits", 100_000), ("/larger", 100_001)):
         server.answers[path] = reply(bytes(size), content_length=str(size) if told else "")
-    assert fetch_url(server.url("/fits"), FIELD, destination, LIMITS).size == 100_000
+    fetch_url(server.url("/fits"), FIELD, destination, LIMITS)
+    assert destination.stat().st_size == 100_000
     destination.unlink()
     problem = refusal(server.url("/larger"), destination)
     assert "at most 100000 are taken" in problem
@@ -77,7 +76,7 @@ def test_a_packed_file_is_unpacked_and_counts_unpacked(
     server.answers["/fits"] = reply(pack(SOUND), content_encoding=encoding)
     server.answers["/bomb"] = reply(pack(bytes(80_000_000)), content_encoding=encoding)
     assert len(pack(bytes(80_000_000))) < LIMITS.max_bytes
-    assert fetch_url(server.url("/fits"), FIELD, destination, LIMITS).size == len(SOUND)
+    fetch_url(server.url("/fits"), FIELD, destination, LIMITS)
     assert destination.read_bytes() == SOUND
     destination.unlink()
     assert "at most 100000" in refusal(server.url("/bomb"), destination)
@@ -116,7 +115,8 @@ def test_redirects_are_followed_as_far_as_the_limit(server: StandInServer, desti
     for hop, status in ((1, 301), (2, 302), (3, 303), (4, 307)):
         server.answers[f"/{hop}"] = reply(status=status, location=f"{hop - 1}?at={hop}")
     server.answers["/0"] = reply(SOUND)
-    assert fetch_url(server.url("/3"), FIELD, destination, LIMITS).size == len(SOUND)
+    fetch_url(server.url("/3"), FIELD, destination, LIMITS)
+    assert destination.read_bytes() == SOUND
     assert server.asked[-1].target == "/0?at=1"
     destination.unlink()
     assert "redirects more than 3 times" in refusal(server.url("/4"), destination)
@@ -189,39 +189,6 @@ def test_a_failure_of_ours_leaves_no_file_and_is_no_mistake_of_the_caller(
     server.answers["/"] = reply(SOUND)
     with pytest.raises(FileNotFoundError):
         fetch_url(server.url(), FIELD, tmp_path / "missing" / "file", LIMITS)
-
-
-@pytest.mark.parametrize(
-    ("disposition", "path", "name"),
-    [
-        (None, "/a/b/voice.wav", "voice.wav"),
-        (None, "/", "file"),
-        (None, "/folder/", "folder"),
-        ("attachment", "/voice.wav", "voice.wav"),
-        ('attachment; filename="my voice.wav"', "/x", "my voice.wav"),
-        ("attachment; filename=voice.wav", "/x", "voice.wav"),
-        ("attachment; filename*=UTF-8''K%C3%B6ln.wav", "/x", "Köln.wav"),
-        ("attachment; filename*=idna''K%C3%B6ln.wav", "/voice.wav", "voice.wav"),
-        ('attachment; filename="../../etc/passwd"', "/x", "passwd"),
-        ('attachment; filename="C:\\\\temp\\\\a.wav"', "/x", "a.wav"),
-        ('attachment; filename="..."', "/voice.wav", "voice.wav"),
-        ("attachment; filename*=UTF-8''a%0D%0Ab%00c%22%3C.wav", "/x", "abc.wav"),
-        ("attachment; filename*=UTF-8''gnp%E2%80%AE.wav", "/x", "gnp.wav"),
-        ("attachment; filename=" + "a" * 2000, "/voice.wav", "voice.wav"),
-        (None, "/" + "a" * 300 + ".flac", "a" * 95 + ".flac"),
-    ],
-)
-def test_the_name_is_of_the_header_or_the_path(disposition: str | None, path: str, name: str) -> None:
-    assert display_name(disposition, path) == name
-
-
-@given(st.text().map("attachment; filename".__add__) | st.text() | st.none(), st.text())
-def test_a_name_is_always_harmless(disposition: str | None, path: str) -> None:
-    name = display_name(disposition, path)
-    assert 0 < len(name) <= MAX_NAME_CHARACTERS
-    assert name.isprintable()
-    assert not set(name) & set('/\\"<>:|?*')
-    assert name not in (".", "..")
 
 
 @given(st.binary(max_size=200), st.booleans(), st.booleans())

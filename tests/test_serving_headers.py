@@ -116,19 +116,39 @@ def test_metadata_is_neither_deep_nor_long(client: TestClient) -> None:
         assert (answer.status_code, len(answer.text) < 1000) == (422, True)
 
 
-@pytest.mark.parametrize(
-    "wanted", ["bytes=9-", "bytes=5-2", "bytes=-0", f"bytes={'9' * 5000}-", "lines=1-2", "bytes=-"]
-)
-def test_a_range_that_gives_nothing_is_told_so(client: TestClient, wanted: str) -> None:
-    link = client.post("/v1/files", files={"content": b"12345"}, headers=AUTH).json()["urls"]["get"]
-    assert client.get(link, headers={"Range": wanted}).status_code == 416
-    assert client.get(link, headers={"Range": "bytes=1-2"}).content == b"23"
+RANGES = {
+    "bytes=1-2": (206, b"23", "bytes 1-2/5"), "bytes=3-": (206, b"45", "bytes 3-4/5"),
+    "bytes=-2": (206, b"45", "bytes 3-4/5"), "bytes=-9": (206, b"12345", "bytes 0-4/5"),
+    "Bytes = 0-0": (206, b"1", "bytes 0-0/5"), f"bytes=4-{'9' * 5000}": (206, b"5", "bytes 4-4/5"),
+    "bytes=9-": (416, None, "bytes */5"), "bytes=-0": (416, None, "bytes */5"),
+    f"bytes={'9' * 5000}-": (416, None, "bytes */5"),
+    **dict.fromkeys(
+        ("bytes=5-2", "bytes=-", "bytes=0-1,3-4", "bytes=0-1, 9-", "lines=1-2", "bytes", "²", ""), (200, b"12345", None)
+    ),
+}  # fmt: skip
 
 
-def test_a_download_can_be_asked_for_its_head(client: TestClient) -> None:
+@pytest.mark.parametrize("wanted", RANGES, ids=range(len(RANGES)))
+def test_one_range_of_bytes_is_kept_to_and_what_is_none_is_passed_over(client: TestClient, wanted: str) -> None:
+    """RFC 9110, section 14.2: an unknown unit or several ranges may be ignored, and what is invalid must be."""
     link = client.post("/v1/files", files={"content": b"12345"}, headers=AUTH).json()["urls"]["get"]
+    answer = client.get(link, headers={"Range": wanted.encode()})
+    status, content, told = RANGES[wanted]
+    assert (answer.status_code, answer.headers.get("content-range")) == (status, told)
+    assert content is None or answer.content == content
+
+
+def test_a_download_can_be_asked_for_its_head_and_is_not_read_for_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = client.post("/v1/files", files={"content": b"12345"}, headers=AUTH).json()["urls"]["get"]
+    whole = client.get(link)
+    monkeypatch.setattr(client.app.state.service.store, "read", lambda *_: pytest.fail("it was read"))
     head = client.head(link)
-    assert (head.status_code, head.headers["content-length"], head.content) == (200, "5", b"")
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-length", "content-type", "content-disposition", "etag", "accept-ranges"):
+        assert head.headers[name] == whole.headers[name]
+    assert client.head(link.replace("signature=", "signature=0")).status_code == 404
 
 
 def test_a_link_with_an_expiry_that_is_no_number_is_no_link_of_ours(client: TestClient) -> None:
@@ -168,6 +188,38 @@ def test_without_tokens_the_service_answers_to_its_own_names_alone(tmp_path: Pat
         for host in ("evil.example.org", "127.0.0.1.evil.example.org", ""):
             answer = client.get("/v1/models", headers={"Host": host})
             assert (answer.status_code, answer.headers.get("x-frame-options")) == (400, "DENY")
+
+
+PAGES = [
+    ({}, 201), ({"Sec-Fetch-Site": "same-origin"}, 201), ({"Sec-Fetch-Site": "none"}, 201),
+    ({"Origin": "http://127.0.0.1"}, 201), ({"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}, 201),
+    ({"Origin": SITE, "Sec-Fetch-Site": "cross-site"}, 201), ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "same-site"}, 403), ({"Origin": "http://127.0.0.1:8080"}, 403), ({"Origin": "null"}, 403),
+    ({"Origin": "https://evil.example.org", "Sec-Fetch-Site": "cross-site"}, 403),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def without_tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with served(tmp_path_factory.mktemp("open"), no_auth=True, cors_origins=SITE) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("headers", "status"), PAGES)
+def test_without_tokens_pages_of_other_sites_change_nothing(
+    without_tokens: TestClient, headers: dict[str, str], status: int
+) -> None:
+    """A form of any page could send a file here through its visitor's browser, or a recording to clone."""
+    answer = without_tokens.post("/v1/files", files={"content": b"x"}, headers=headers)
+    assert answer.status_code == status
+    assert status != 403 or answer.json()["title"] == "Forbidden"
+    assert without_tokens.get("/v1/files", headers=headers).status_code == 200
+
+
+def test_with_tokens_pages_of_other_sites_are_kept_out_by_those(client: TestClient) -> None:
+    foreign = {"Origin": "https://evil.example.org", "Sec-Fetch-Site": "cross-site"}
+    assert client.post("/v1/files", files={"content": b"x"}, headers=AUTH | foreign).status_code == 201
+    assert client.post("/v1/files", files={"content": b"x"}, headers=foreign).status_code == 401
 
 
 def test_no_token_at_all_must_be_asked_for() -> None:

@@ -19,9 +19,10 @@ from serving_children_fixtures import Nursery, free_port, nursery, role
 from serving_fixtures import ALICE, wait_for
 from serving_http_fixtures import StandInServer, reply, serve
 
-from serving.storage import database
+from serving.storage import database, tables
 from serving.storage.files import ARRIVAL_SECONDS, UNSEEN, Files
 from serving.storage.store import FolderStore
+from serving.storage.workspace import Workspace
 
 pytest_plugins = ["postgres_fixtures"]
 
@@ -87,9 +88,9 @@ class Campaign:
             time.sleep(0.02)
 
     def _is_working(self) -> bool:
-        working = sa.select(sa.func.count()).where(database.predictions.c.status == "processing")
+        working = sa.select(sa.func.count()).where(tables.predictions.c.status == "processing")
         with self.engine().connect() as connection:
-            has_table = sa.inspect(connection).has_table(database.predictions.name)  # it may have been killed before
+            has_table = sa.inspect(connection).has_table(tables.predictions.name)  # it may have been killed before
             return has_table and connection.execute(working).scalar_one() > 0
 
     def _post_all(self) -> None:
@@ -109,7 +110,7 @@ class Campaign:
                 time.sleep(pauses.uniform(0, 2 / self.posts_a_second))
 
     def _all_over(self) -> bool:
-        rows = self.rows(database.predictions)
+        rows = self.rows(tables.predictions)
         return all(rows[p].status not in ("starting", "processing") for p in self.accepted)
 
     def rows(self, table: sa.Table) -> dict[str, Any]:
@@ -144,7 +145,7 @@ class _Flaky:
 
 
 def check(campaign: Campaign, folder: Path) -> None:
-    rows, files = campaign.rows(database.predictions), campaign.rows(database.files)
+    rows, files = campaign.rows(tables.predictions), campaign.rows(tables.files)
     assert {rows[p].status for p in campaign.accepted} == {"succeeded"}
     with campaign.client() as client:
         for prediction in campaign.accepted:
@@ -172,11 +173,11 @@ def assert_told_once(campaign: Campaign) -> None:
 def assert_nothing_else_is_stored(campaign: Campaign) -> None:
     """After a sweep the store's folder holds the files of the rows, and no byte more."""
     store = FolderStore(campaign.folder / "files")
-    files = Files(campaign.engine(), store)
+    files = Files(campaign.engine(), store, Workspace(campaign.folder / "work" / "arriving"))
     later = time.time() + ARRIVAL_SECONDS
     store.sweep(later)
     files.delete_expired(later)
-    rows = campaign.rows(database.files)
+    rows = campaign.rows(tables.files)
     assert UNSEEN not in {row.kind for row in rows.values()}
     stored = {path.name: path for path in (campaign.folder / "files").rglob("*") if path.is_file()}
     assert stored.keys() == rows.keys()
@@ -186,7 +187,7 @@ def assert_nothing_else_is_stored(campaign: Campaign) -> None:
 
 def summary(campaign: Campaign) -> str:
     deliveries = Counter(asked.headers["webhook-id"] for asked in campaign.receiver.asked)
-    attempts = Counter(row.attempt for row in campaign.rows(database.predictions).values())
+    attempts = Counter(row.attempt for row in campaign.rows(tables.predictions).values())
     again = deliveries.total() - len(deliveries)
     return (
         f"{campaign.kills} kills; {len(campaign.accepted)} predictions accepted, {campaign.unanswered} posts "

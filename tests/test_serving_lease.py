@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import sqlalchemy as sa
+from serving_fixtures import wait_for
 
 from serving.storage.database import open_database
 from serving.storage.lease import DatabaseLease, FileLease
@@ -112,11 +113,12 @@ def test_the_lock_goes_with_a_killed_process(database_url, engine):
         assert not lease.held
     holder.kill()
     holder.join()
-    for _ in range(100):
-        with DatabaseLease(engine, "a") as lease:
-            if lease.held:
-                return
-    raise AssertionError("the dead still hold it")
+    wait_for(lambda: _is_free(engine))
+
+
+def _is_free(engine: sa.Engine) -> bool:
+    with DatabaseLease(engine, "a") as lease:
+        return lease.held
 
 
 def _hold(url: str, held) -> None:

@@ -8,7 +8,7 @@ import pytest
 from models.errors import GenerationFailed
 from serving.storage.changes import Changes
 from serving.storage.database import open_database, sqlite_url
-from serving.storage.live import LiveAudio, Piece, follow
+from serving.storage.live import MOST_PIECES, LiveAudio, Piece, follow
 from serving.storage.records import Prediction, Records, Status
 
 RATE = 8000
@@ -71,6 +71,15 @@ def test_a_listener_hears_all_and_then_the_end(house):
             house.records.finish(now, Status.SUCCEEDED)
 
     assert house.heard(now, go_on) == [b"aa", b"bb", Status.SUCCEEDED]
+
+
+def test_who_comes_late_hears_all_in_many_looks(house):
+    """Before, all that had been made came into memory at once."""
+    now = house.begin()
+    house.append(now, *((number, b"%02d" % number) for number in range(2 * MOST_PIECES + 5)))
+    house.records.finish(now, Status.SUCCEEDED)
+    assert [piece.start for piece in house.live.after(now, 3)] == list(range(3, 3 + MOST_PIECES))
+    assert house.heard(now) == [b"%02d" % number for number in range(2 * MOST_PIECES + 5)] + [Status.SUCCEEDED]
 
 
 def test_a_listener_goes_on_where_a_second_attempt_comes_to_what_it_has_not_heard(house):

@@ -1,12 +1,14 @@
 """What is told of a prediction, and under which id: the same id never stands for two things."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from unittest import mock
 
 import pytest
 from serving_http_fixtures import reply, serve
 
 from serving.public_http import public_client
+from serving.storage import records as records_module
 from serving.storage.database import open_database, sqlite_url
 from serving.storage.records import Prediction, Records, Status
 from serving.work.notifier import Notifier
@@ -21,18 +23,25 @@ class House:
     """Stands in for the queue and for what shows a prediction."""
 
     records: Records
-    sent: list[tuple[str, str]] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    now: float = 1000.0  # seconds, of a clock that is set
 
-    def send(self, message: Message, body: str) -> None:
-        self.sent.append((message.id, json.loads(body)["status"]))
+    def send(self, message: Message) -> None:
+        assert message.owner == "alice"
+        self.sent.append(message.id)
 
     def show(self, prediction: Prediction) -> dict[str, str]:
         return {"status": str(prediction.status)}
 
-    def accept(self, webhook: str | None = "http://127.0.0.1/", events: list[str] = ALL) -> None:
-        given = Prediction("p1", "alice", "predictions", "parley/dia", "v", {}, webhook=webhook)
-        given.webhook_events.extend(events)
+    def accept(self, webhook: str | None = "http://127.0.0.1/", name: str = "p1") -> None:
+        given = Prediction(name, "alice", "predictions", "parley/dia", "v", {}, webhook=webhook, webhook_events=ALL)
         self.records.create(given)
+
+    def begin(self, logs: str = "") -> Prediction:
+        now = self.records.begin("p1")
+        assert now is not None
+        self.records.report(now, 0.5, 1.0, logs)
+        return replace(now, logs=logs)
 
 
 @pytest.fixture
@@ -45,18 +54,35 @@ def house(tmp_path):
 @pytest.fixture
 def notifier(house):
     with public_client(allow_private=True, seconds=5.0) as client:
-        yield Notifier(house.records, house, house, make_secret(), client)
+        yield Notifier(house.records, house, house, make_secret(), client, lambda: house.now)
 
 
 def test_an_attempt_that_begins_anew_tells_its_logs_under_new_ids(house, notifier):
     """Before, they had the ids of the first attempt's, which had been sent, and so were dropped."""
     house.accept()
     for _ in range(2):
-        now = house.records.begin("p1")
+        now = house.begin("a\n")
         notifier.notify(now, "start")
         notifier.notify(now, "logs")
-        notifier._throttles.clear()  # half a second later, or another process
-    assert [name for name, _ in house.sent] == ["p1-start-0", "p1-logs-1-1", "p1-start-0", "p1-logs-2-1"]
+        house.now += 1
+    assert house.sent == ["p1-start-0", "p1-logs-1-1", "p1-start-0", "p1-logs-2-1"]
+
+
+def test_logs_are_told_no_sooner_than_half_a_second_after_the_last_and_who_tells_knows(house, notifier):
+    house.accept()
+    now = house.begin()
+    told = []
+    for lines, seconds in ((1, 0.0), (2, 0.0), (3, 0.499), (3, 0.001), (4, 0.25), (5, 0.25), (6, 5.0)):
+        house.now += seconds
+        told.append(notifier.notify(replace(now, logs="line\n" * lines), "logs"))
+    assert told == [True, False, False, True, False, True, True]
+    assert house.sent == ["p1-logs-1-1", "p1-logs-1-3", "p1-logs-1-5", "p1-logs-1-6"]
+
+
+def test_one_predictions_logs_delay_no_others(house, notifier):
+    for name in ("p1", "p2"):
+        house.accept(name=name)
+        assert notifier.notify(house.records.begin(name), "logs")
 
 
 def test_an_end_that_has_not_come_is_not_announced(house, notifier):
@@ -71,17 +97,34 @@ def test_an_end_that_has_not_come_is_not_announced(house, notifier):
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (Status.SUCCEEDED, [("p1-output-0", "succeeded"), ("p1-completed-0", "succeeded")]),
-        (Status.FAILED, [("p1-completed-0", "failed")]),
-        (Status.CANCELED, [("p1-completed-0", "canceled")]),
+        (Status.SUCCEEDED, ["p1-logs-1-1", "p1-output-0", "p1-completed-0"]),
+        (Status.FAILED, ["p1-logs-1-1", "p1-completed-0"]),
+        (Status.CANCELED, ["p1-logs-1-1", "p1-completed-0"]),
     ],
 )
-def test_the_end_is_announced_under_the_same_ids_each_time(house, notifier, status, told):
+def test_the_end_is_announced_once_and_after_a_crash_under_the_same_ids(house, notifier, monkeypatch, status, told):
+    """All of its logs too, if they were not told before: the last lines may have come too soon after others."""
     house.accept()
-    house.records.finish(house.records.begin("p1"), status)
-    notifier.notify_end("p1")
-    notifier.notify_end("p1")
+    house.records.finish(house.begin("a\n"), status)
+    with monkeypatch.context() as crash:
+        crash.setattr(house.records, "announced", lambda prediction_id: None)
+        notifier.notify_end("p1")
+    for _ in range(2):
+        notifier.notify_end("p1")
     assert house.sent == told * 2
+
+
+def test_an_end_is_announced_however_long_ago_it_came_without_a_worker(house, notifier):
+    """Before, what was cancelled while models were loading was told of in the ten seconds after it, or never."""
+    for name in ("p1", "p2", "p3"):
+        house.accept(name=name)
+    with mock.patch.object(records_module.time, "time", return_value=1000.0):
+        house.records.cancel("p2")
+    house.records.begin("p3")
+    notifier.announce_ended()
+    assert house.sent == ["p2-completed-0"]
+    notifier.announce_ended()
+    assert house.sent == ["p2-completed-0"]
 
 
 def test_who_asked_for_nothing_is_told_nothing(house, notifier):
@@ -98,8 +141,13 @@ def test_a_message_is_delivered_or_the_failure_is_told(house, notifier):
     with serve() as receiver:
         house.accept(webhook=receiver.url("/hook"))
         receiver.answers["/hook"] = reply()
-        notifier.deliver("p1", "p1-completed-0", "{}")
+        message = Message("alice", "p1", "completed")
+        notifier.deliver(message)
         assert receiver.asked[0].headers["webhook-id"] == "p1-completed-0"
+        assert json.loads(receiver.asked[0].body) == {"status": "starting"}
+        house.records.cancel("p1")
+        notifier.deliver(message)
+        assert json.loads(receiver.asked[1].body) == {"status": "canceled"}  # as it is when it is delivered
         receiver.answers["/hook"] = reply(status=503)
         with pytest.raises(DeliveryFailed):
-            notifier.deliver("p1", "p1-completed-0", "{}")
+            notifier.deliver(message)

@@ -59,6 +59,33 @@ def test_every_operation_has_a_short_name_of_its_own_and_says_who_may_call(descr
     assert description["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
+@pytest.mark.parametrize(
+    ("name", "statuses"),
+    [
+        ("predictions.audio", {"200", "206", "401", "404", "409", "410", "416", "422", "429", "500", "503"}),
+        ("predictions.stream", {"200", "401", "404", "422", "429", "500", "503"}),
+        ("files.download", {"200", "206", "404", "416", "422", "500", "503"}),
+        ("tasks.result", {"200", "206", "401", "404", "409", "410", "416", "422", "429", "500", "503"}),
+        ("tasks.cancel", {"200", "401", "404", "409", "429", "500", "503"}),
+        ("speech.create", {"200", "400", "401", "413", "429", "500", "503"}),
+    ],
+)
+def test_a_route_is_described_with_the_errors_it_is_declared_with(
+    description: dict[str, Any], name: str, statuses: set[str]
+) -> None:
+    (found,) = [one for path in description["paths"].values() for one in path.values() if one["operationId"] == name]
+    assert set(found["responses"]) == statuses
+    assert all(one["description"] for one in found["responses"].values())
+
+
+def test_what_is_made_leads_to_what_can_be_done_with_it(description: dict[str, Any]) -> None:
+    created = description["paths"]["/v1/predictions"]["post"]["responses"]["201"]["links"]
+    assert {"predictions.get", "predictions.cancel", "predictions.audio", "predictions.stream"} == set(created)
+    about = {"operationId": "tasks.result", "parameters": {"task_id": "$response.body#/data/task_id"}}
+    started = description["paths"]["/ai/audio_generation"]["post"]["responses"]["200"]["links"]
+    assert started["tasks.result"] == about
+
+
 @pytest.mark.parametrize("name", ["Prediction", "StoredFile"])
 def test_an_answer_with_a_field_that_is_not_described_is_not_as_described(
     description: dict[str, Any], alice: httpx.Client, name: str

@@ -12,11 +12,13 @@ import pytest
 import sqlalchemy as sa
 from serving_fixtures import wait_for
 
-from serving.storage.database import open_database, sqlite_url
+from serving.storage.database import make_sqlite_file, open_database, sqlite_url
 from serving.work import queue as queues
-from serving.work.queue import Message, Queue
+from serving.work import workflows
+from serving.work.queue import WEBHOOKS_AT_ONCE, WEBHOOKS_OF_ONE, Message, Queue
 from serving.work.runner import GivenUp
 from serving.work.webhooks import DeliveryFailed
+from serving.work.workflows import Running, Workflows
 
 DATABASE_AWAY = sa.exc.OperationalError("SELECT", {}, psycopg.OperationalError("the server closed the connection"))
 Doing = Callable[[], None]
@@ -28,6 +30,7 @@ class Log:
 
     doing: dict[str, list[Doing]] = field(default_factory=lambda: defaultdict(list))
     done: list[str] = field(default_factory=list)
+    running: Running = field(default_factory=Running)
 
     def predict(self, prediction_id: str) -> None:
         self._do(prediction_id)
@@ -35,8 +38,8 @@ class Log:
     def announce(self, prediction_id: str) -> None:
         self._do(f"{prediction_id} announced")
 
-    def post(self, prediction_id: str, message_id: str, body: str) -> None:
-        self._do(message_id)
+    def post(self, message: Message) -> None:
+        self._do(message.id)
 
     def _do(self, name: str) -> None:
         self.done.append(name)
@@ -63,6 +66,7 @@ def waiting_for(event: threading.Event) -> Doing:
 
 @contextmanager
 def opened(folder) -> Iterator[Queue]:
+    make_sqlite_file(folder / "x.db")
     url = sqlite_url(folder / "x.db")
     open_database(url).dispose()  # for the way it sets up the file
     queue = Queue(url)
@@ -74,11 +78,11 @@ def opened(folder) -> Iterator[Queue]:
 
 @contextmanager
 def working(queue: Queue, log: Log, executor: str = "host-0", give_up: Doing = lambda: None) -> Iterator[Log]:
-    queues.launch(queue, executor, queues.Workflows(log.predict, log.announce, log.post), 4)
+    workflows.launch(queue, executor, Workflows(log.predict, log.announce, log.post), 4, log.running)
     try:
         yield log
     finally:
-        queues.stop(1, give_up)
+        workflows.stop(1, give_up)
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +94,10 @@ def queue(tmp_path_factory):
 @pytest.fixture(scope="module")
 def log(queue):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queues, "DELIVERY_SECONDS", 0.01)
-        patch.setattr(queues, "DELIVERY_BACKOFF", 1.0)
-        patch.setattr(queues, "DELIVERY_ATTEMPTS", 3)
-        patch.setattr(queues, "AGAIN_SECONDS", 0.05)
+        patch.setattr(workflows, "DELIVERY_SECONDS", 0.01)
+        patch.setattr(workflows, "DELIVERY_BACKOFF", 1.0)
+        patch.setattr(workflows, "DELIVERY_ATTEMPTS", {"completed": 3, "logs": 2})
+        patch.setattr(workflows, "AGAIN_SECONDS", 0.05)
         with working(queue, Log()) as log:
             yield log
 
@@ -103,13 +107,18 @@ def state_of(queue: Queue, workflow_id: str) -> str | None:
     return found[0].status if found else None
 
 
+def about(prediction_id: str, event: str = "completed", part: str = "0", owner: str = "alice") -> Message:
+    return Message(owner, prediction_id, event, part)
+
+
 def test_what_is_queued_twice_is_done_once_and_then_told_of(queue, log):
     for _ in range(2):
         queue.predict("twice")
     log.wait_for("twice announced")
     wait_for(lambda: state_of(queue, "twice") == "SUCCESS")
     queue.predict("twice")
-    time.sleep(3 * queues.POLL_SECONDS)
+    queue.predict("behind it")
+    log.wait_for("behind it announced")
     assert [name for name in log.done if name.startswith("twice")] == ["twice", "twice announced"]
 
 
@@ -125,7 +134,10 @@ def test_given_up_work_stays_with_its_executor_until_it_is_handed_back(queue, lo
     log.doing["given-up"] = [raising(GivenUp())]
     queue.predict("given-up")
     log.wait_for("given-up")
-    time.sleep(0.3)
+    wait_for(lambda: "given-up" not in log.running())
+    queue.predict("behind it too")
+    log.wait_for("behind it too announced")
+    wait_for(lambda: state_of(queue, "behind it too") == "SUCCESS")
     assert state_of(queue, "given-up") == "PENDING"
     assert queue.running_on("host-0") == [("given-up", queues.PREDICTIONS)]
     assert queue.executors() == {"host-0"}
@@ -157,47 +169,84 @@ def test_what_was_never_queued_is_queued(queue, log):
 
 
 def test_a_message_that_was_not_taken_is_sent_again_as_the_same_but_not_for_ever(queue, log):
-    """Also where the error was ours. One that is refused for good is not sent again."""
+    """Also where the error was ours. One that is refused for good is not sent again, nor are logs for long."""
     once_more = [DeliveryFailed("status 500", retry=True), DATABASE_AWAY, ValueError("a fault of ours")]
-    wanted: dict[str, tuple[list[Doing], int]] = {
-        **{f"p{number}": ([raising(error)], 2) for number, error in enumerate(once_more)},
-        "never": ([raising(once_more[0])] * 100, queues.DELIVERY_ATTEMPTS),
-        "refused": ([raising(DeliveryFailed("status 404", retry=False))], 1),
+    never, gone = [raising(once_more[0])] * 100, [raising(DeliveryFailed("status 410", retry=False))]
+    wanted: dict[Message, tuple[list[Doing], int]] = {
+        **{about(f"p{number}"): ([raising(error)], 2) for number, error in enumerate(once_more)},
+        about("never"): (list(never), 3),
+        about("never", "logs", "1-1"): (list(never), 2),
+        about("gone"): (gone, 1),
     }
-    for name, (doing, _) in wanted.items():
-        message = Message(name, "completed")
+    for message, (doing, _) in wanted.items():
         log.doing[message.id] = doing
         for _ in range(2):
-            queue.send(message, "{}")
-    expected = {f"{name}-completed-0": times for name, (_, times) in wanted.items()}
+            queue.send(message)
+    expected = {message.id: times for message, (_, times) in wanted.items()}
     wait_for(lambda: {name: log.done.count(name) for name in expected} == expected)
-    time.sleep(1.2)  # a message that is to be sent later is looked for each second
+    about_these = {message.prediction_id for message in wanted}
+    wait_for(lambda: not about_these & queue.untold())  # nothing is to be sent again later
     assert {name: log.done.count(name) for name in expected} == expected
 
 
 def test_dead_receivers_keep_nobodys_place(queue, log, monkeypatch):
     """Before, each message that was to be sent again kept one of the few places until it was."""
-    monkeypatch.setattr(queues, "DELIVERY_SECONDS", 60.0)
-    for number in range(queues.WEBHOOKS_AT_ONCE + 1):
-        message = Message(f"dead-{number}", "completed")
+    monkeypatch.setattr(workflows, "DELIVERY_SECONDS", 60.0)
+    for number in range(WEBHOOKS_OF_ONE + 1):
+        message = about(f"dead-{number}")
         log.doing[message.id] = [raising(DeliveryFailed("no answer", retry=True))]
-        queue.send(message, "{}")
-    queue.send(Message("alive", "completed"), "{}")
+        queue.send(message)
+    queue.send(about("alive"))
     log.wait_for("alive-completed-0")
+    assert {f"dead-{number}" for number in range(WEBHOOKS_OF_ONE + 1)} <= queue.untold()
 
 
-def test_rows_of_what_ended_are_forgotten_but_for_messages_that_may_be_announced_again(queue, log):
+def test_silent_receivers_of_one_owner_keep_nobody_elses_place(queue, log):
+    """Before, one that took each connection and said nothing delayed everybody's webhooks."""
+    said = threading.Event()
+    silent = [about(f"silent-{number}", owner="bob") for number in range(WEBHOOKS_AT_ONCE + 1)]
+    for message in silent:
+        log.doing[message.id] = [waiting_for(said)]
+        queue.send(message)
+    log.wait_for(silent[0].id)
+    queue.send(about("of-alice"))
+    log.wait_for("of-alice-completed-0")
+    assert len({message.id for message in silent} & set(log.done)) <= WEBHOOKS_OF_ONE
+    said.set()
+    log.wait_for(*(message.id for message in silent))
+
+
+def test_nothing_of_a_prediction_lies_in_the_queue_but_its_id(queue, log):
+    """Before, the whole body of a message lay there for a day."""
+    queue.send(about("bare"))
+    log.wait_for("bare-completed-0")
+    (found,) = queue.client.list_workflows(workflow_ids=["bare-completed-0"])
+    assert found.input == {"args": ("alice", "bare", "completed", "0", 1), "kwargs": {}}
+
+
+def test_all_rows_of_what_ended_are_forgotten_and_no_others(queue, log, monkeypatch):
+    """Before, a thousand a minute at most, and none behind a thousand that were kept back."""
+    monkeypatch.setattr(queues, "FORGOTTEN_AT_ONCE", 2)
     go_on = threading.Event()
     log.doing["unfinished announced"] = [waiting_for(go_on)]
     queue.predict("unfinished")
-    for prediction in ("unfinished", "finished"):
-        queue.send(Message(prediction, "logs", "1-1"), "{}")
-        wait_for(lambda prediction=prediction: state_of(queue, f"{prediction}-logs-1-1") == "SUCCESS")
+    ended = [f"ended-{number}" for number in range(5)]
+    for name in ended:
+        queue.predict(name)
+    for name in ended:
+        wait_for(lambda name=name: state_of(queue, name) == "SUCCESS")
     assert queue.forget_ended(time.time() - 3600) == 0
-    assert queue.forget_ended(time.time() + 1) > 0
-    assert state_of(queue, "finished-logs-1-1") is None
-    assert state_of(queue, "unfinished-logs-1-1") == "SUCCESS"
+    assert queue.forget_ended(time.time() + 1) >= len(ended)
+    assert [state_of(queue, name) for name in (*ended, "unfinished")] == [None] * 5 + ["PENDING"]
     go_on.set()
     wait_for(lambda: state_of(queue, "unfinished") == "SUCCESS")
-    queue.forget_ended(time.time() + 1)
-    assert state_of(queue, "unfinished-logs-1-1") is None
+
+
+def test_a_workflow_is_known_to_run_for_as_long_as_it_does(queue, log):
+    go_on = threading.Event()
+    log.doing["seen"] = [waiting_for(go_on)]
+    queue.predict("seen")
+    log.wait_for("seen")
+    assert "seen" in log.running()
+    go_on.set()
+    wait_for(lambda: "seen" not in log.running())

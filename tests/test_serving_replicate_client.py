@@ -180,7 +180,7 @@ def client_urls(client: Client, prediction: Any) -> Any:
 
 
 def test_predictions_are_listed_page_by_page_newest_first(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "PAGE", 2)
+    monkeypatch.setattr(predictions, "PAGE_SIZE", 2)
     made = [client.predictions.create(VERSION, INPUT).id for _ in range(5)]
     pages = []
     for page in paginate(client.predictions.list):

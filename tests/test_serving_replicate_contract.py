@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from serving_fixtures import BOB, Running
 from serving_replicate_fixtures import MODEL, PROMPT, VERSION, alice, asked, closed, created, house
+
+from serving.storage.retention import Retention
+from serving.storage.uploads import Uploads
 
 __all__ = ["alice", "house"]  # fixtures
 
@@ -104,7 +108,7 @@ def test_predictions_under_way_are_as_published(contract: Contract, house: Runni
 
 def test_predictions_whose_data_is_gone_are_as_published(contract: Contract, house: Running) -> None:
     made = contract.ask("POST", CREATE, 201, json=asked(), headers={"Prefer": "wait"})
-    house.service.records.remove_data(float("inf"))
+    Retention(house.service.engine).remove_data(float("inf"))
     gone = contract.ask("GET", f"{ONE} {made['id']}", 200)
     assert (gone["data_removed"], gone["input"], gone["output"], gone["logs"]) == (True, {}, None, "")
 
@@ -136,20 +140,11 @@ def test_files_are_as_published(contract: Contract) -> None:
 def test_a_file_that_is_too_large_is_refused_as_published(
     contract: Contract, house: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(house.service, "settings", _Smaller(house.service.settings))
+    service, smaller = house.service, replace(house.service.settings, upload_bytes=5)
+    monkeypatch.setattr(service, "settings", smaller)
+    monkeypatch.setattr(service, "uploads", Uploads(service.engine, service.files, smaller.limits, 3600.0))
     assert "more than 5 bytes" in contract.ask("POST", "/files", 413, files={"content": b"123456"})["detail"]
     contract.ask("POST", "/files", 201, files={"content": b"12345"})
-
-
-class _Smaller:
-    """Settings with a small limit."""
-
-    def __init__(self, settings: Any) -> None:
-        self._settings = settings
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._settings, name)
-        return found if name != "limits" else type(found)(upload_bytes=5)
 
 
 def test_the_secret_of_webhooks_is_as_published(contract: Contract, house: Running) -> None:

@@ -30,9 +30,9 @@ from serving.access import Keys
 from serving.doors.predictions import routes as predictions
 from serving.service import Service
 from serving.settings import Settings
-from serving.storage.database import predictions as table
 from serving.storage.files import Files
 from serving.storage.records import Status
+from serving.storage.tables import predictions as table
 from serving.web.app import create_app
 
 __all__ = ["alice", "house"]  # fixtures

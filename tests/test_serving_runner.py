@@ -3,116 +3,19 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from serving_crash_fixtures import killed_before
 from serving_fixtures import wait_for
+from serving_runner_fixtures import House, raising
 
 from models.errors import Cancelled, EngineClosed, InvalidRequest
-from serving.catalog import DIA
-from serving.fetch import FetchLimits
-from serving.storage.database import open_database, sqlite_url
-from serving.storage.files import ARRIVAL_SECONDS, Files
-from serving.storage.live import LiveAudio
-from serving.storage.records import Prediction, Records, Status
-from serving.storage.store import FolderStore
-from serving.work.backend import Listener, MadeFile
-from serving.work.runner import FAULT, MOST_ATTEMPTS, GivenUp, PredictionRunner, Storage
-
-Making = Callable[[Listener], None]
-
-
-@dataclass
-class Backend:
-    """Does what a test wants, then writes three bytes."""
-
-    making: Making = lambda listener: None
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-    def cancel(self, prediction_id: str) -> None:
-        self.cancelled.set()
-
-    def make(self, prediction_id, inputs, folder, streaming, listener) -> MadeFile:
-        self.making(listener)
-        path = folder / "output.wav"
-        path.write_bytes(b"abc")
-        return MadeFile(path, path.name, "audio/wav", {"audio_seconds": 1.0})
-
-
-@dataclass
-class House:
-    folder: Path
-    backend: Backend = field(default_factory=Backend)
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        self.engine = open_database(sqlite_url(self.folder / "x.db"))
-        self.records = Records(self.engine)
-        self.files = Files(self.engine, FolderStore(self.folder / "files"))
-        self.told: list[str] = []
-        self.work_folder = self.folder / "work"
-        self.work_folder.mkdir(parents=True)
-        self.worker = self.new_worker()
-
-    def new_worker(self) -> PredictionRunner:
-        rooms = Storage(self.engine, self.records, self.files, LiveAudio(self.engine))
-        return PredictionRunner(
-            rooms, {DIA.full_name: self.backend}, FetchLimits(), 86_400.0, self.work_folder, self._tell
-        )
-
-    def _tell(self, now: Prediction, event: str) -> None:
-        self.told.append(event)
-
-    def accept(self, **values) -> str:
-        given = {"input": {"text": "[S1] Hello."}, "settled": {"seed": 1}, **values}
-        self.records.create(Prediction("p1", "alice", "predictions", DIA.full_name, DIA.version, **given))
-        return "p1"
-
-    def work(self, making: Making = lambda listener: None, **values) -> Prediction:
-        """Accepted and worked on to its end, if there is one."""
-        self.backend.making = making
-        self.worker.work(self.accept(**values))
-        return self.now
-
-    @property
-    def now(self) -> Prediction:
-        found = self.records.get("p1")
-        assert found is not None
-        return found
-
-    @property
-    def stored(self) -> list[str]:
-        """The names of all files in the store."""
-        return [path.name for path in (self.folder / "files").rglob("*") if path.is_file()]
-
-
-class Killed(BaseException):
-    """Nothing after this has happened."""
-
-
-@contextmanager
-def killed_before(engine: sa.Engine, number: int) -> Iterator[list[str]]:
-    """Ends what is within at the statement of this number, from 0 → that statement, if it came so far."""
-    seen, killed = itertools.count(), []
-
-    def count(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if next(seen) == number:
-            killed.append(statement)
-            raise Killed
-
-    sa.event.listen(engine, "before_cursor_execute", count)
-    try:
-        yield killed
-    except Killed:
-        pass
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", count)
+from serving.storage.files import ARRIVAL_SECONDS
+from serving.storage.records import Status
+from serving.work.backend import Listener
+from serving.work.runner import FAULT, GivenUp
 
 
 @pytest.fixture
@@ -120,13 +23,6 @@ def house(tmp_path):
     house = House(tmp_path)
     yield house
     house.engine.dispose()
-
-
-def raising(error: BaseException) -> Making:
-    def making(listener: Listener) -> None:
-        raise error
-
-    return making
 
 
 def test_it_succeeds_with_a_file_that_is_kept(house):
@@ -166,14 +62,14 @@ def test_one_cancelled_while_it_runs_stays_cancelled_and_leaves_no_file(house):
 
 
 def test_one_cancelled_while_its_file_is_kept_leaves_no_file(house, monkeypatch):
-    put_bytes = house.files.put_bytes
+    stage = house.files.stage
 
     def cancelled_meanwhile(*given, **described):
-        file = put_bytes(*given, **described)
+        file = stage(*given, **described)
         house.records.cancel("p1")
         return file
 
-    monkeypatch.setattr(house.files, "put_bytes", cancelled_meanwhile)
+    monkeypatch.setattr(house.files, "stage", cancelled_meanwhile)
     assert house.work().status is Status.CANCELED
     assert house.stored == []
 
@@ -235,16 +131,6 @@ def test_a_database_that_was_away_fails_nothing(house):
     house.backend.making = lambda listener: None
     house.worker.work("p1")
     assert house.now.status is Status.SUCCEEDED
-
-
-def test_one_that_takes_its_process_down_each_time_is_given_up_at_last(house):
-    house.accept()
-    for _ in range(MOST_ATTEMPTS):
-        house.records.begin("p1")
-    house.worker.work("p1")
-    assert house.now.status is Status.FAILED
-    assert str(MOST_ATTEMPTS) in house.now.error
-    assert house.told == []
 
 
 def test_killed_before_any_of_its_statements_it_is_made_by_the_next(tmp_path):

@@ -20,7 +20,8 @@ from serving_replicate_fixtures import PROMPT, HearingBackend, alice, asked, cre
 from serving.__main__ import main
 from serving.access import Keys, hash_token
 from serving.settings import Settings
-from serving.storage.database import open_database, secrets, sqlite_url
+from serving.storage.database import open_database, sqlite_url
+from serving.storage.tables import secrets
 
 __all__ = ["alice"]  # a fixture
 

@@ -13,7 +13,7 @@ from serving_child import write_spoken
 from serving_children_fixtures import Nursery, free_port, nursery, role
 from serving_fixtures import ALICE, wait_for
 
-from serving.storage import database
+from serving.storage import database, tables
 from serving.storage.records import Prediction, Records
 
 CREATE = "/v1/models/parley/dia/predictions"
@@ -103,7 +103,7 @@ def test_what_does_not_end_in_time_is_begun_anew_by_the_next_process_with_the_sa
         wait_for(lambda: client.get(f"/v1/predictions/{name}").json()["status"] == "succeeded", SLOW)
         audio = client.get(client.get(f"/v1/predictions/{name}").json()["output"]).content
     now = row(tmp_path, name)
-    assert (now.attempt, now.settled) == (2, left.settled)
+    assert (now.attempt, now.cut_short, now.settled) == (2, 0, left.settled)
     write_spoken(tmp_path / "expected", TEXT, now.settled["seed"])
     assert audio == (tmp_path / "expected").read_bytes()
 
@@ -145,7 +145,7 @@ def test_a_process_whose_models_cannot_be_loaded_ends_and_says_so(tmp_path, chil
 def _made(folder: Path) -> float:
     engine = sa.create_engine(database.sqlite_url(folder / "parley.db"), poolclass=sa.NullPool)
     with engine.connect() as connection:
-        return connection.execute(sa.select(sa.func.max(database.predictions.c.audio_seconds))).scalar_one() or 0.0
+        return connection.execute(sa.select(sa.func.max(tables.predictions.c.audio_seconds))).scalar_one() or 0.0
 
 
 def _is_refused(port: int) -> bool:

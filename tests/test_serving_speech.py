@@ -179,11 +179,16 @@ def test_what_fails_before_it_sounds_has_a_status(service):
 
 
 @pytest.mark.parametrize("output_format", ["wav", "mp3"])
-def test_audio_that_fails_later_breaks_off(service, output_format):
+def test_audio_that_fails_later_breaks_off_and_the_log_tells_of_it_in_a_line(service, output_format, caplog):
+    """Before, by a traceback of an error that had been dealt with."""
     with streamed(service, input="Oh #", response_format=output_format) as answer:
         assert answer.status_code == 200
         with pytest.raises(httpx.RemoteProtocolError):
             answer.read()
+    lines = wait_for(lambda: [record for record in caplog.records if record.name == "parley.http"])
+    assert [(line.levelname, line.exc_info) for line in lines] == [("WARNING", None)]
+    assert lines[0].message == f"{answer.headers['x-request-id']} broke off: The model gave noise."
+    assert not [record for record in caplog.records if record.exc_info and record.name.startswith("uvicorn")]
 
 
 def test_events_carry_the_audio_and_what_it_took(service):

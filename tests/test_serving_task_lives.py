@@ -23,6 +23,7 @@ from serving_task_fixtures import (
 )
 
 from serving.rate_limit import RateLimited
+from serving.storage.retention import Retention
 from serving.web.problems import problem_of, task_error
 
 __all__ = ["alice", "bob", "house"]  # fixtures
@@ -94,7 +95,9 @@ def expire_everything(house: Running) -> None:
     wait_for(lambda: not service.records.active())
     later = time.time() + service.settings.keep_seconds + 1
     service.files.delete_expired(later)
-    service.records.remove_data(later - service.settings.keep_seconds)
+    retention = Retention(service.engine)
+    retention.remove_data(later - service.settings.keep_seconds)
+    retention.remove_leftovers(retention.leftovers())
 
 
 def test_what_was_kept_long_enough_is_expired(house: Running, alice: httpx.Client) -> None:

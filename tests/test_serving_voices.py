@@ -213,7 +213,7 @@ def test_a_name_is_taken_once(service, client, spoken, tmp_path):
     files = service.service.files
     (tmp_path / "voice.flac").write_bytes(b"fLaC")
     described = {"owner": "alice", "kind": VOICE, "name": "voice.flac", "content_type": "audio/flac"}
-    file = files.put_bytes(tmp_path / "voice.flac", **described)
+    file = files.stage(tmp_path / "voice.flac", **described)
     with pytest.raises(InvalidRequest, match="you have a voice of that name"):  # two at once: both were checked before
         service.service.voices.add(voices.Voice("alice", "Ann", CONSENT, "", file.id), file)
     assert client.get("/v1/audio/voices").json()["data"] == [voice]
@@ -240,9 +240,9 @@ def test_a_voice_that_is_deleted_while_speech_waits_for_it_fails_that(service, c
     service.backend.gate.clear()
     with ThreadPoolExecutor(2) as callers:  # one prediction is made at a time
         first = callers.submit(speak, service, input="A||")
-        wait_for(lambda: service.service.records.waiting("alice") == 1)
+        wait_for(lambda: len(service.service.records.active()) == 1)
         second = callers.submit(speak, service, voice="Ann")
-        wait_for(lambda: service.service.records.waiting("alice") == 2)
+        wait_for(lambda: len(service.service.records.active()) == 2)
         client.delete(f"/v1/audio/voices/{voice['id']}")
         service.backend.gate.set()
         assert first.result().status_code == 200

@@ -50,6 +50,7 @@ def test_a_killed_workers_prediction_is_made_by_the_other_within_seconds(tmp_pat
             wait_for(lambda: client.get(f"/v1/predictions/{name}").json()["status"] == "succeeded")
     status, attempt, other = row(database_url, name)
     assert (status, attempt) == ("succeeded", 2)
+    assert ask(database_url, f"SELECT cut_short FROM parley_predictions WHERE id = '{name}'") == [(1,)]
     assert other != executor
 
 
@@ -96,7 +97,7 @@ def test_a_worker_that_loses_its_lease_stops_at_once_and_begins_again_under_a_ne
     run.backend.gate.set()
     wait_for(lambda: run.service.records.get(name).status.final)
     now = run.service.records.get(name)
-    assert (now.status, now.attempt) == ("succeeded", 2)
+    assert (now.status, now.attempt, now.cut_short) == ("succeeded", 2, 0)
     wait_for(lambda: httpx.get(f"{run.url}/ready").status_code == 200)
     assert run.service.worker.error is None
 

@@ -26,7 +26,7 @@ from models.inputs import DialogueInputs
 from serving.cog.attempt import Attempt, Wanted
 from serving.cog.container import ALIVE, Container, Died, Document, NotTaken, open_client
 from serving.cog.fleet import Fleet, Place, Turn
-from serving.cog.output import Sound
+from serving.sound import Sound
 from serving.work.backend import Listener, MadeFile
 from serving.work.runner import MOST_ATTEMPTS
 
@@ -59,21 +59,21 @@ class CogBackend:
         """Until a container lives. The log tells what they are at."""
         asyncio.run(self._wait_until_ready())
 
-    def cancel(self, prediction_id: str) -> None:
-        if cancelled := self._cancelled.get(prediction_id):
+    def cancel(self, attempt_id: str) -> None:
+        if cancelled := self._cancelled.get(attempt_id):
             cancelled.set()
 
     def make(
-        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
     ) -> MadeFile:
         """Begun anew where a container dies. Raises EngineClosed where none lives for as long as our patience lasts."""
         path = folder / f"output.{inputs.output_format}"
-        wanted = Wanted(prediction_id, _body(inputs), listener)
-        cancelled = self._cancelled[prediction_id] = threading.Event()
+        wanted = Wanted(attempt_id, _body(inputs), listener)
+        cancelled = self._cancelled[attempt_id] = threading.Event()
         try:
             answer = asyncio.run(_unless(cancelled, self._answer(wanted, path)))
         finally:
-            del self._cancelled[prediction_id]
+            del self._cancelled[attempt_id]
         sound = Sound(path)
         for pcm in sound.pieces():
             listener.audio(pcm, sound.sample_rate)
@@ -93,7 +93,7 @@ class CogBackend:
                         continue
                     except Died as error:
                         deaths += 1
-                        log.warning("prediction %s broke off at %s: %s", wanted.id, place.container, error)
+                        log.warning("attempt %s broke off at %s: %s", wanted.id, place.container, error)
                         wanted.listener.log("note: the container broke off.")
         raise GenerationFailed(f"{deaths} containers broke off while they made it.")
 

@@ -6,6 +6,7 @@ the same id tells what was printed so far. That one brings no input, so where th
 and begins nothing.
 """
 
+import logging
 import socket
 import ssl
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import httpx
 
 from models.errors import GenerationFailed, InvalidRequest, MissingInput, ParleyError, UnreadableAudio
 from serving.public_http import without_secrets
+
+log = logging.getLogger("parley.cog")
 
 READY, BUSY, AWAY = "READY", "BUSY", "AWAY"
 ALIVE = (READY, BUSY)  # else it takes no prediction, now or ever
@@ -61,7 +64,9 @@ class Container:
         return str(without_secrets(httpx.URL(self.url)))
 
     async def status(self, client: httpx.AsyncClient) -> str:
-        """READY, BUSY, STARTING, SETUP_FAILED, DEFUNCT or UNHEALTHY; AWAY where no Cog server answers."""
+        """log = logging.getLogger("parley.cog")
+
+        READY, BUSY, STARTING, SETUP_FAILED, DEFUNCT or UNHEALTHY; AWAY where no Cog server answers."""
         try:
             return str((await client.get(f"{self.url}/health-check")).json()["status"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -123,13 +128,14 @@ def _answer(response: httpx.Response) -> Document:
         case 502 | 504:
             raise Died(f"what stands before the container answered {response.status_code}")
         case status:
-            raise GenerationFailed(f"The container answered {status}: {response.text[:SHOWN_CHARACTERS]}")
+            log.error("the container answered %d: %s", status, response.text[:SHOWN_CHARACTERS])
+            raise GenerationFailed(f"The container answered {status}. The log of this server says what.")
 
 
 def _refusal(response: httpx.Response) -> InvalidRequest:
     try:
         told = [(str(d["loc"][-1]), str(d["msg"])[:SHOWN_CHARACTERS]) for d in response.json()["detail"]]
-        (field, problem), *others = told
-        return InvalidRequest(field, problem, tuple(others))
+        return InvalidRequest.of(told)
     except (ValueError, TypeError, LookupError):
-        return InvalidRequest("input", f"was refused by the container: {response.text[:SHOWN_CHARACTERS]}")
+        log.error("the container refused a prediction: %s", response.text[:SHOWN_CHARACTERS])
+        return InvalidRequest("input", "was refused by the container. The log of this server says why.")

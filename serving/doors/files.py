@@ -1,15 +1,13 @@
 """Door 2's files: upload, look at, download by signed link, delete. Callers' file names are shown, never used."""
 
 import json
+import logging
 import re
-import tempfile
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Header, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import WithJsonSchema
 from starlette.concurrency import run_in_threadpool
@@ -17,14 +15,16 @@ from starlette.datastructures import UploadFile as Part
 from starlette.exceptions import HTTPException
 
 from models.errors import InvalidRequest
-from serving.intake import refuse_more_uploads
 from serving.prediction_json import moment
 from serving.service import Service
 from serving.storage.files import UPLOAD, File
+from serving.storage.workspace import TooManyBytes
 from serving.web import response_schemas
 from serving.web.gate import CallerName, CreatorName, ServiceDep
 
-PAGE = 100  # files
+log = logging.getLogger("parley.http")
+
+PAGE_SIZE = 100  # files
 LONGEST_NAME = 200  # characters
 LONGEST_METADATA, DEEPEST_METADATA = 10_000, 20  # characters, levels
 INLINE = ("audio/", "image/")  # types a browser may show itself: they run no scripts
@@ -33,7 +33,8 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 Metadata = Annotated[
     Any, Form(description="A JSON object."), WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
 ]
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]*)-([0-9]*)", re.I)
+_MOST_DIGITS = 18  # of a number of bytes: longer ones are beyond every file, and Python would refuse to read some
 
 
 @router.post("", status_code=201, **response_schemas.gives(response_schemas.StoredFile, 201))
@@ -60,9 +61,9 @@ def page(service: ServiceDep, owner: CallerName, cursor: Annotated[str | None, Q
     place = None
     if cursor is not None and (place := service.files.get(cursor, owner)) is None:
         raise InvalidRequest("cursor", f"is {cursor[:60]!r}; follow the link in next.")
-    rows = service.files.page(owner, UPLOAD, limit=PAGE + 1, after=place)
-    more = service.links.page_of("/v1/files", rows[PAGE - 1].id) if len(rows) > PAGE else None
-    return {"results": [show(file, service) for file in rows[:PAGE]], "next": more, "previous": None}
+    rows = service.files.page(owner, UPLOAD, limit=PAGE_SIZE + 1, after=place)
+    more = service.links.page_of("/v1/files", rows[PAGE_SIZE - 1].id) if len(rows) > PAGE_SIZE else None
+    return {"results": [show(file, service) for file in rows[:PAGE_SIZE]], "next": more, "previous": None}
 
 
 @router.get("/{file_id}", **response_schemas.gives(response_schemas.StoredFile))
@@ -76,36 +77,62 @@ def delete(file_id: str, service: ServiceDep, owner: CallerName) -> Response:
     return Response(status_code=204)
 
 
-@router.head("/{file_id}/download", include_in_schema=False)
-@router.get("/{file_id}/download", **response_schemas.gives_bytes("*/*", 200, 206))
-def download(
+def _linked(
     file_id: str,
     service: ServiceDep,
     owner: Annotated[str, Query()],
     expiry: Annotated[int, Query()],
     signature: Annotated[str, Query()],
-    wanted: Annotated[str | None, Header(alias="range")] = None,
-) -> StreamingResponse:
-    """The bytes, for whoever has the link while it is good. Ranges of bytes too."""
+) -> File:
+    """What a signed link stands for."""
     if not service.links.opens(owner, file_id, expiry, signature):
         raise HTTPException(404, "This link is not one of ours, or has expired. Ask for the prediction or file again.")
-    return send(_found(service, file_id, owner), service, wanted)
+    return _found(service, file_id, owner)
 
 
-def send(file: File, service: Service, wanted: str | None) -> StreamingResponse:
-    """A file as an answer. wanted: a Range header."""
-    start, end = _range(wanted, file.size)
-    headers = {
+Linked = Annotated[File, Depends(_linked)]
+
+
+@router.get("/{file_id}/download", **response_schemas.gives_bytes("*/*", 200, 206, errors=(416,)))
+def download(
+    file: Linked, service: ServiceDep, wanted: Annotated[str | None, Header(alias="range")] = None
+) -> StreamingResponse:
+    """The bytes, for whoever has the link while it is good. Ranges of bytes too."""
+    return send(file, service, wanted)
+
+
+@router.head("/{file_id}/download", include_in_schema=False)
+def head(file: Linked) -> Response:
+    """What `download` would answer with, its bytes left where they are."""
+    headers = _headers(file, {}) | {"Content-Length": str(file.size)}
+    return Response(headers=headers, media_type=file.content_type)
+
+
+def send(
+    file: File, service: Service, wanted: str | None, more_headers: Mapping[str, str] | None = None
+) -> StreamingResponse:
+    """A file as an answer. wanted: a Range header. Raises 404 where its bytes are gone."""
+    part = _range(wanted, file.size)
+    start, end = part or (0, file.size)
+    headers = _headers(file, more_headers or {}) | {"Content-Length": str(end - start)}
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+    try:
+        pieces: Iterator[bytes] = service.files.read(file, start, end)
+    except FileNotFoundError as error:  # its row outlived it
+        log.warning("the bytes of file %s are gone", file.id)
+        raise HTTPException(404, f"The content of file {file.id} is not there any more.") from error
+    return StreamingResponse(pieces, 200 if part is None else 206, headers, file.content_type)
+
+
+def _headers(file: File, more: Mapping[str, str]) -> dict[str, str]:
+    return {
         "Accept-Ranges": "bytes",
-        "Content-Length": str(end - start),
         "Content-Disposition": _disposition(file),
         "Cache-Control": "private, max-age=3600",
         "ETag": f'"{file.sha256}"',
+        **more,
     }
-    if wanted is not None:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
-    pieces: Iterator[bytes] = service.files.read(file, start, end)
-    return StreamingResponse(pieces, 206 if wanted is not None else 200, headers, file.content_type)
 
 
 def show(file: File, service: Service) -> dict[str, Any]:
@@ -124,29 +151,15 @@ def show(file: File, service: Service) -> dict[str, Any]:
 
 
 def _keep(service: Service, owner: str, content: UploadFile, described: dict[str, Any]) -> File:
-    limits = service.settings.limits
-    refuse_more_uploads(service.files, owner, limits)
-    with tempfile.NamedTemporaryFile(prefix="parley-") as temporary:
-        written = 0
-        while piece := content.file.read(1 << 20):
-            written += len(piece)
-            if written > limits.upload_bytes:
-                raise HTTPException(
-                    413,
-                    f"The file has more than {limits.upload_bytes} bytes, the most that is taken. Send a shorter one.",
-                )
-            temporary.write(piece)
-        temporary.flush()
-        if not written:
-            raise InvalidRequest("content", "is empty; send a file.")
-        file = service.files.put_bytes(
-            Path(temporary.name),
-            owner=owner,
-            kind=UPLOAD,
-            expires_at=time.time() + service.settings.keep_seconds,
-            **described,
-        )
-    return service.files.add(file)
+    if not content.size:
+        raise InvalidRequest("content", "is empty; send a file.")
+    try:
+        return service.uploads.keep(content.file, owner=owner, **described)
+    except TooManyBytes as error:
+        most = service.settings.upload_bytes
+        raise HTTPException(
+            413, f"The file has more than {most} bytes, the most that is taken. Send a shorter one."
+        ) from error
 
 
 async def _metadata(given: Any) -> dict[str, Any]:
@@ -176,18 +189,31 @@ def _found(service: Service, file_id: str, owner: str) -> File:
     return file
 
 
-def _range(wanted: str | None, size: int) -> tuple[int, int]:
-    """First byte and the one behind the last. Raises 416."""
-    if wanted is None:
-        return 0, size
-    found = _RANGE.fullmatch(wanted.strip())
-    if found is not None and (found[1] or found[2]):
-        first, last = found.groups()
-        start = int(first) if first else max(0, size - int(last))
-        end = min(int(last) + 1, size) if first and last else size
-        if start < end:
-            return start, end
-    raise HTTPException(416, f"Of {size} bytes this range gives none.", {"Content-Range": f"bytes */{size}"})
+def _range(wanted: str | None, size: int) -> tuple[int, int] | None:
+    """First byte and the one behind the last; None for all. Raises 416 for a range that holds no byte.
+
+    What is no range of bytes, or several, is passed over: RFC 9110, section 14.2.
+    """
+    found = _RANGE.fullmatch((wanted or "").strip())
+    if found is None or not (found[1] or found[2]):
+        return None
+    first, last = (_number(digits) for digits in found.groups())
+    if first is not None and last is not None and last < first:
+        return None
+    if first is None:
+        assert last is not None
+        start, end = max(0, size - last), size
+    else:
+        start, end = first, size if last is None else min(last + 1, size)
+    if start >= end:
+        raise HTTPException(416, f"Of {size} bytes this range gives none.", {"Content-Range": f"bytes */{size}"})
+    return start, end
+
+
+def _number(digits: str) -> int | None:
+    if not digits:
+        return None
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
 
 
 def _shown_name(name: str | None) -> str:

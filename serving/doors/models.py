@@ -75,7 +75,7 @@ def _model(model: ServedModel, service: Service) -> dict[str, Any]:
         "github_url": None,
         "paper_url": None,
         "license_url": model.license_url,
-        "run_count": service.records.count_of(model.full_name),
+        "run_count": service.tallies.count_of(model.full_name),
         "cover_image_url": None,
         "default_example": None,
         "latest_version": _version(model),

@@ -5,7 +5,6 @@ ours: `transcript`, which Dia needs to clone a voice, the list, and `audio` as a
 """
 
 import shutil
-import tempfile
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,13 +23,14 @@ from serving.storage.files import VOICE
 from serving.storage.voices import BUILT_IN, Voice
 from serving.web import response_schemas
 from serving.web.gate import CallerName, CreatorName, ServiceDep
+from serving.web.json_bodies import JsonRoute
 
 RATE = 44_100  # Hz, of Dia's codec: it is not resampled again
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 QUIETEST_PEAK = 0.001  # −60 dBFS; nothing below is voice
 LONGEST_TEXT = 4000  # characters, of a consent or a transcript
 
-router = APIRouter(prefix="/v1/audio/voices", tags=["voices"])
+router = APIRouter(prefix="/v1/audio/voices", tags=["voices"], route_class=JsonRoute)
 Recording = Annotated[UploadFile | None, File(description="5 to 10 s of clean speech; 1 to 60 s are taken.")]
 
 
@@ -58,10 +58,10 @@ def create(
     agreed = _text("consent", consent)
     words = _script(transcript) if transcript.strip() else ""
     field, recording = _recording(audio_sample, audio)
-    with tempfile.TemporaryDirectory(prefix="parley-") as folder:
-        path = _keepable(recording, field, Path(folder), service.settings.upload_bytes)
+    with service.files.workspace.folder() as folder:
+        path = _keepable(recording, field, folder, service.settings.upload_bytes)
         described = {"owner": owner, "kind": VOICE, "name": path.name, "content_type": "audio/flac"}
-        file = service.files.put_bytes(path, **described)
+        file = service.files.stage(path, **described)
     return show(service.voices.add(Voice(owner, name, agreed, words, file.id), file))
 
 

@@ -1,22 +1,20 @@
 // What the page says to the server, and nothing else says anything: the HTTP paths, the bearer token, the errors.
-// Knows no element of the page, keeps nothing but where the token comes from, and judges no input.
+// Knows no element of the page, keeps nothing but where the token comes from, judges no input and asks nothing twice.
 
 const MODEL = "/v1/models/parley/dia";
 const PREDICTIONS = "/v1/predictions";
-const DEFAULT_WAIT = 5; // seconds to wait after a 429 that does not say how long
+const FILES = "/v1/files";
+const FILE_LINK = /\/v1\/files\/([^/]+)\/download$/;
 
-/** An answer that is not the one asked for. `status` is 0 where there was no answer at all. */
+/** An answer that is not the one asked for. `status` is 0 where there was none, or not the whole of it. */
 export class ApiError extends Error {
   constructor(status, problem = {}, retryAfter = null) {
     const detail = typeof problem.detail === "string" ? problem.detail : null;
     super(detail ?? problem.title ?? `The server answered with status ${status}.`);
     this.status = status;
     /** [{field, description}], the inputs that the server refused. */
-    this.invalidFields = (problem.invalid_fields ?? []).map(({ field, description }) => ({
-      field: field.replace(/^input\./, ""),
-      description,
-    }));
-    /** Seconds to wait before asking again; null where asking again would not help. */
+    this.invalidFields = problem.invalid_fields ?? [];
+    /** Seconds that the server asks to wait; null where it says nothing of it. */
     this.retryAfter = retryAfter;
   }
 
@@ -39,19 +37,24 @@ export class Api {
     return this.#json(MODEL);
   }
 
-  /** Keep a file → its signed URL, which is good as an input. */
+  /** Keep a file → its id. */
   async upload(file, name) {
     const body = new FormData();
     body.append("content", file, name);
-    const kept = await this.#json("/v1/files", { method: "POST", body });
-    return kept.urls.get;
+    return (await this.#json(FILES, { method: "POST", body })).id;
   }
 
-  async create(input) {
+  /** The URL of a file that is kept: good as an input, and without a token, but not for long. */
+  async link(fileId) {
+    return (await this.#json(`${FILES}/${encodeURIComponent(fileId)}`)).urls.get;
+  }
+
+  /** stream: audio leaves as soon as it is exact; else each passage is checked before. */
+  async create(input, stream) {
     return this.#json(`${MODEL}/predictions`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ input, stream: true }),
+      body: JSON.stringify({ input, stream }),
     });
   }
 
@@ -71,14 +74,24 @@ export class Api {
     return { results, cursor: next ? new URL(next, location.href).searchParams.get("cursor") : null };
   }
 
-  /** The audio of a prediction, whole or while it is made: a Response whose body is still to be read. */
-  async audio(id, format, signal) {
+  /** The audio of a prediction while it is made, 16-bit mono → {sampleRate in Hz, its bytes in pieces as they come}. */
+  async sound(id, signal) {
+    const response = await this.#audio(id, "pcm", signal);
+    return { sampleRate: Number(response.headers.get("X-Sample-Rate")), pieces: piecesOf(response.body) };
+  }
+
+  /** The whole audio as a file: a Blob. */
+  async audioFile(id, format) {
+    return arrived((await this.#audio(id, format)).blob());
+  }
+
+  async #audio(id, format, signal) {
     const path = `${PREDICTIONS}/${encodeURIComponent(id)}/audio`;
     return this.#send(`${path}?format=${encodeURIComponent(format)}`, { signal });
   }
 
   async #json(path, options) {
-    return (await this.#send(path, options)).json();
+    return arrived((await this.#send(path, options)).json());
   }
 
   /** Ask, with the token, until it is not the token that is refused. Raises ApiError, or AbortError. */
@@ -86,7 +99,8 @@ export class Api {
     for (;;) {
       const token = this.#tokens.value;
       const authorization = token ? { Authorization: `Bearer ${token}` } : {};
-      const response = await reach(path, { ...options, headers: { ...options.headers, ...authorization } });
+      const asked = fetch(path, { ...options, headers: { ...options.headers, ...authorization } });
+      const response = await arrived(asked, "The server cannot be reached. Check the connection.");
       if (response.ok) return response;
       if (response.status !== 401) throw await refusal(response);
       if (this.#tokens.value === token) await this.#tokens.ask(Boolean(token));
@@ -94,17 +108,42 @@ export class Api {
   }
 }
 
-async function reach(path, options) {
+/** The id of the file of this server that an input of this prediction links to; null where it lies elsewhere. */
+export function fileOf(url, prediction) {
+  const { origin, pathname } = new URL(url);
+  const ours = origin === new URL(prediction.urls.get).origin;
+  return (ours && pathname.match(FILE_LINK)?.[1]) || null;
+}
+
+async function* piecesOf(body) {
+  const reader = body.getReader();
   try {
-    return await fetch(path, options);
+    for (;;) {
+      const { done, value } = await arrived(reader.read(), "The audio broke off on its way.");
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/** What the network brings. Raises ApiError, or AbortError. */
+async function arrived(promise, detail = "The answer broke off on its way.") {
+  try {
+    return await promise;
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { detail: "The server cannot be reached. Check the connection." });
+    throw error.name === "AbortError" ? error : new ApiError(0, { detail });
   }
 }
 
 async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
-  const wait = response.status === 429 ? Number(response.headers.get("Retry-After")) || DEFAULT_WAIT : null;
-  return new ApiError(response.status, problem, wait);
+  return new ApiError(response.status, problem, secondsOf(response.headers.get("Retry-After")));
+}
+
+/** A Retry-After header: seconds, or a date. */
+function secondsOf(header) {
+  const seconds = /^\d+$/.test(header ?? "") ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+  return Number.isNaN(seconds) ? null : Math.max(1, Math.ceil(seconds));
 }

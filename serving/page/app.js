@@ -2,21 +2,18 @@
 // output format.
 
 import { Api } from "./api.js";
-import { pause } from "./clock.js";
 import { Controls } from "./controls.js";
 import { Editor } from "./editor.js";
 import { byId } from "./element.js";
 import { History } from "./history.js";
 import { Memory } from "./memory.js";
+import { patiently, unlessAborted } from "./patience.js";
 import { Prediction } from "./prediction.js";
 import { Problems } from "./problems.js";
 import { Result } from "./result.js";
 import { fieldsOf } from "./schema.js";
 import { Token } from "./token.js";
 import { Voice } from "./voice.js";
-
-const WIDE = matchMedia("(min-width: 60rem)");
-const TRY_AGAIN = 3; // seconds between questions to a server that does not answer
 
 const memory = new Memory(localStorage);
 const api = new Api(new Token());
@@ -30,45 +27,35 @@ const history = new History(api);
 const controls = new Controls(memory.get("values", {}), (values, changed) => {
   memory.set("values", values);
   problems.clear(changed);
+  countChanged(values);
 });
 const generateButton = byId("generate");
 const cancelButton = byId("cancel");
 const live = byId("live");
+const settings = byId("settings");
 
 let script = {}; // the fields of the schema that have a place of their own
 let voiceField = {};
 let problems = new Problems(new Map());
-let current = null; // the Prediction that is shown
+let current = null; // the Prediction that is shown and followed
 let asking = null; // AbortController, while a prediction is being asked for
 
 async function begin() {
   live.checked = memory.get("live", true);
-  byId("settings").open = WIDE.matches;
+  settings.open = memory.get("settings", false);
   listen();
   try {
-    lay(fieldsOf(await patiently(() => api.model(), (error) => error.passing)));
+    lay(fieldsOf(await patiently(() => api.model(), { say })));
   } catch (error) {
-    return problems.say(error.message);
+    return say(`${error.message} Reload the page to try again.`);
   }
   actions();
   history.refresh();
   return resume();
 }
 
-/** Ask until there is an answer or an error that is not `passing`, and say meanwhile what is waited for. */
-async function patiently(ask, passing, signal) {
-  for (;;) {
-    try {
-      const answer = await ask();
-      problems.say("");
-      return answer;
-    } catch (error) {
-      if (!passing(error)) throw error;
-      const wait = error.retryAfter ?? TRY_AGAIN;
-      problems.say(`${error.message} Trying again in ${wait} s.`);
-      await pause(1000 * wait, signal);
-    }
-  }
+function say(text) {
+  problems.say(text);
 }
 
 /** Give every field of the schema its place. */
@@ -80,7 +67,14 @@ function lay(fields) {
     else controls.add(field, byId(isOfVoice(field) ? "voice-words" : "fields"));
   }
   byId("voice-card").hidden = !voiceField.name;
+  countChanged(controls.saved);
   result.offer(fields.find(({ name }) => name === "output_format")?.choices ?? []);
+}
+
+/** values: those that are not the default. */
+function countChanged(values) {
+  const { length } = Object.keys(values).filter((name) => !isOfVoice({ name }));
+  byId("changed").textContent = length ? `${length} changed` : "";
 }
 
 function isOfVoice({ name }) {
@@ -102,6 +96,7 @@ function listen() {
   cancelButton.addEventListener("click", cancel);
   byId("reset").addEventListener("click", () => controls.reset());
   live.addEventListener("change", () => memory.set("live", live.checked));
+  settings.addEventListener("toggle", () => memory.set("settings", settings.open));
   voice.addEventListener("change", () => {
     memory.set("voice", voice.chosen);
     problems.clear(voiceField.name);
@@ -119,25 +114,37 @@ function listen() {
 
 async function generate() {
   if (running() || !script.name) return;
-  if (live.checked) result.player.unlock();
+  const aloud = live.checked;
+  if (aloud) result.player.unlock();
   problems.show(controls.problems());
   if (controls.problems().length) return;
   asking = new AbortController();
+  const { signal } = asking;
   actions();
   try {
-    const { signal } = asking;
-    const input = await gathered();
-    // Only a refusal is certain to have made nothing; after any other error a second try might speak it twice.
-    const record = await patiently(() => api.create(input), (error) => error.status === 429, signal);
-    const prediction = new Prediction(api, record);
-    if (signal.aborted) await prediction.cancel(); // it was cancelled while the server accepted it
-    present(prediction, live.checked);
+    const prediction = new Prediction(api, await created(aloud, signal));
+    present(prediction, aloud && !signal.aborted);
+    if (signal.aborted) cancel(); // it was cancelled while the server accepted it
   } catch (error) {
-    if (error.name === "AbortError") problems.say("");
-    else problems.show(error.invalidFields ?? [], error.message);
+    if (error.name !== "AbortError") problems.show(error.invalidFields ?? [], error.message);
   } finally {
     asking = null;
     actions();
+  }
+}
+
+/** Ask for a prediction → its record. */
+async function created(aloud, signal) {
+  const input = await patiently(() => unlessAborted(gathered(), signal), { say, signal });
+  signal.throwIfAborted();
+  // Only a refusal is certain to have made nothing; after any other error a second try might speak it twice.
+  const passes = ({ status }) => status === 429;
+  try {
+    return await patiently(() => api.create(input, aloud), { say, passes, signal });
+  } catch (error) {
+    if (error.status !== 0) throw error;
+    history.refresh(); // which shows it, if it was accepted
+    throw new Error(`${error.message} The server may have begun all the same: look below before you generate again.`);
   }
 }
 
@@ -162,27 +169,39 @@ async function present(prediction, aloud) {
   byId("result").scrollIntoView({ block: "nearest" });
   const made = prediction.ended;
   if (!made) memory.set("running", prediction.id);
-  try {
-    if (!(await prediction.follow())) return; // left for another
-  } catch (error) {
-    result.fail(error.message);
-  }
+  if (!(await followed(prediction))) return;
   if (memory.get("running") === prediction.id) memory.set("running", null);
   if (made) return;
-  const named = problems.namedIn(prediction.record.error ?? "");
-  if (named.length) problems.show(named);
+  const invalid = prediction.record.metrics?.invalid_fields ?? [];
+  if (invalid.length) problems.show(invalid);
   history.refresh();
 }
 
-/** Go on with the prediction that was being made when the page was left. */
-async function resume() {
-  const id = memory.get("running", null);
-  if (!id || current) return;
+/** Whether there is no more to follow: false where it was left for another, or goes on out of this page's sight. */
+async function followed(prediction) {
   try {
-    const record = await api.prediction(id);
+    return await prediction.follow();
+  } catch (error) {
+    result.fail(error.message);
+    current = null; // so that another can be asked for
+    actions();
+    return prediction.ended || !error.passing;
+  }
+}
+
+/** Go on with the prediction that a link names, or that was being made when the page was left. */
+async function resume() {
+  const linked = new URLSearchParams(location.search).get("prediction");
+  const id = linked ?? memory.get("running", null);
+  if (!id) return;
+  if (linked) window.history.replaceState(null, "", location.pathname); // a reload shows what is newer
+  try {
+    const passes = ({ passing }) => passing && !running();
+    const record = await patiently(() => api.prediction(id), { say, passes });
     if (!current) present(new Prediction(api, record), false);
   } catch (error) {
     if (!error.passing) memory.set("running", null); // the server does not know it any more
+    if (linked) say(error.message);
   }
 }
 
@@ -193,19 +212,20 @@ async function cancel() {
   try {
     await current.cancel();
   } catch (error) {
-    result.fail(error.message);
+    if (error.name !== "AbortError") result.fail(error.message);
   }
 }
 
 /** Take over an earlier prediction's inputs; asked for anew, so that its links are fresh. */
 async function reuse({ id }) {
   try {
-    const { input } = await api.prediction(id);
+    const prediction = await patiently(() => api.prediction(id), { say });
+    const { input } = prediction;
     controls.fill(input);
-    voice.set(input[voiceField.name], "Voice of an earlier take");
+    voice.reuse(input[voiceField.name] ?? null, prediction);
     editor.replace(input[script.name]);
   } catch (error) {
-    problems.say(error.message);
+    say(error.message);
   }
 }
 
@@ -215,7 +235,7 @@ function running() {
 
 function actions() {
   const held = document.activeElement === cancelButton;
-  generateButton.setAttribute("aria-disabled", String(running() || !script.name));
+  generateButton.ariaDisabled = String(running() || !script.name);
   cancelButton.hidden = !running();
   if (held && !running()) generateButton.focus();
 }

@@ -18,17 +18,3 @@ export function moment(iso) {
   const today = then.toDateString() === new Date().toDateString();
   return then.toLocaleString([], today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
-
-/** Resolves after that many milliseconds; rejects with AbortError as soon as `signal` is aborted. */
-export function pause(milliseconds, signal) {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(new DOMException("stopped", "AbortError"));
-    if (signal?.aborted) return stop();
-    const done = () => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    };
-    setTimeout(done, milliseconds);
-    return signal?.addEventListener("abort", stop, { once: true });
-  });
-}

@@ -22,7 +22,10 @@ export class Controls {
     control.write(this.saved[field.name] ?? field.fallback);
     control.root.addEventListener("input", () => this.#tell(control));
     control.root.addEventListener("change", () => this.#settle(control));
-    control.reset.addEventListener("click", () => this.#write(control, field.fallback));
+    control.reset.addEventListener("click", () => {
+      this.#write(control, field.fallback);
+      control.input.focus(); // the button that had the focus is gone
+    });
     control.reset.hidden = isDefault(control);
     place.append(control.root);
   }

@@ -5,17 +5,12 @@
 import { moment, seconds } from "./clock.js";
 import { coloured } from "./colours.js";
 import { byId, element } from "./element.js";
+import { patiently } from "./patience.js";
 
 const SHOWN = 240; // characters of a script; the style sheet cuts what is still too long
 const LABEL = 60; // characters of it in a button's name
 const LOOK_AGAIN = 5000; // ms, while one of them is not over
-const WORDS = {
-  starting: "waiting",
-  processing: "speaking",
-  failed: "failed",
-  canceled: "cancelled",
-  aborted: "not begun",
-};
+const WORDS = { starting: "waiting", processing: "speaking", failed: "failed", canceled: "cancelled" };
 
 export class History extends EventTarget {
   #api;
@@ -23,6 +18,7 @@ export class History extends EventTarget {
   #cursor = null; // of the page behind the last one shown
   #pages = 0;
   #timer = null;
+  #refreshing = null;
   #list = byId("takes");
   #more = byId("more");
 
@@ -33,11 +29,12 @@ export class History extends EventTarget {
     this.#list.addEventListener("click", ({ target }) => this.#chosen(target.closest("button")));
   }
 
-  /** Ask for the newest again; older ones that are shown stay. */
-  async refresh() {
-    clearTimeout(this.#timer);
-    await this.#load(null);
-    if ([...this.#records.values()].some(isGoing)) this.#timer = setTimeout(() => this.refresh(), LOOK_AGAIN);
+  /** Ask for the newest again; older ones that are shown stay. Whoever asks meanwhile waits for the same answer. */
+  refresh() {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
   }
 
   /** A newer state of one of them. */
@@ -47,13 +44,20 @@ export class History extends EventTarget {
     this.#show();
   }
 
+  async #refresh() {
+    clearTimeout(this.#timer);
+    await this.#load(null);
+    if ([...this.#records.values()].some(isGoing)) this.#timer = setTimeout(() => this.refresh(), LOOK_AGAIN);
+  }
+
   async #load(cursor) {
+    const say = (problem) => this.#say(problem);
     try {
-      const page = await this.#api.predictions(cursor);
-      this.#keep(page, cursor !== null);
+      this.#keep(await patiently(() => this.#api.predictions(cursor), { say }), cursor !== null);
       this.#say("");
     } catch (error) {
       this.#say(error.message);
+      this.#offerMore("Try again");
     }
   }
 
@@ -65,12 +69,19 @@ export class History extends EventTarget {
   }
 
   #show() {
-    const held = this.#list.contains(document.activeElement) ? document.activeElement.dataset : null;
+    const { activeElement } = document;
+    const held = this.#list.contains(activeElement) ? activeElement.dataset : null;
     const records = [...this.#records.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));
     this.#list.replaceChildren(...records.map(take));
-    this.#more.hidden = !this.#cursor;
     byId("history").hidden = records.length === 0;
     if (held) this.#list.querySelector(`[data-id="${held.id}"][data-does="${held.does}"]`)?.focus();
+    this.#offerMore(this.#cursor && "Load more");
+    if (activeElement === this.#more && !this.#cursor) this.#list.querySelector("li:last-child button")?.focus();
+  }
+
+  #offerMore(words) {
+    this.#more.hidden = !words;
+    this.#more.textContent = words;
   }
 
   #chosen(button) {
@@ -90,14 +101,21 @@ function isGoing({ status }) {
   return status === "starting" || status === "processing";
 }
 
+/** Of one that ended otherwise no audio is kept. */
+function isHeard(record) {
+  return record.status === "succeeded" || isGoing(record);
+}
+
 function take(record) {
-  const { status, input } = record;
+  const { input } = record;
   const text = input?.text?.slice(0, SHOWN) ?? "";
-  const verb = status === "failed" || status === "aborted" ? "Show" : "Listen";
   const script = element("p", { className: "take-text" }, ...coloured(text));
   const facts = element("p", { className: "help" }, factsOf(record).join(" · "));
-  const open = buttonFor(record, "open", verb, "small");
+  const verb = isHeard(record) ? "Listen" : "Show";
+  const open = buttonFor(record, "open", verb, "round");
   const reuse = buttonFor(record, "reuse", "Use inputs", "quiet");
+  open.title = verb;
+  open.replaceChildren(byId(`${verb.toLowerCase()}-icon`).content.cloneNode(true));
   open.hidden = reuse.hidden = !text;
   return element("li", { className: "take" }, open, element("div", {}, script, facts), reuse);
 }

@@ -1,29 +1,22 @@
-// Bytes of a response → 16-bit samples. Knows no request, no sample rate and no player.
+// Bytes as they come → 16-bit samples. Knows no request, no sample rate and no player.
 
-export const BYTES_PER_SAMPLE = 2;
+const BYTES_PER_SAMPLE = 2;
 
 /**
- * Yields Int16Array blocks of a body of little-endian 16-bit mono, whatever pieces it comes in. `skip` samples at the
+ * Yields Int16Array blocks of little-endian 16-bit mono, whatever pieces its bytes come in. `skip` samples at the
  * beginning are passed over: they were heard on a connection that broke.
  */
-export async function* samplesOf(body, skip = 0) {
-  const reader = body.getReader();
+export async function* samplesOf(pieces, skip = 0) {
   let unread = skip * BYTES_PER_SAMPLE;
   let rest = new Uint8Array(0); // half a sample, or nothing
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const fresh = value.subarray(Math.min(unread, value.length));
-      unread -= value.length - fresh.length;
-      const bytes = joined(rest, fresh);
-      const whole = bytes.length - (bytes.length % BYTES_PER_SAMPLE);
-      rest = bytes.slice(whole);
-      // Every browser that runs this page is little-endian, as the bytes are.
-      if (whole) yield new Int16Array(bytes.buffer, 0, whole / BYTES_PER_SAMPLE);
-    }
-  } finally {
-    await reader.cancel().catch(() => {});
+  for await (const piece of pieces) {
+    const fresh = piece.subarray(Math.min(unread, piece.length));
+    unread -= piece.length - fresh.length;
+    const bytes = joined(rest, fresh);
+    const whole = bytes.length - (bytes.length % BYTES_PER_SAMPLE);
+    rest = bytes.slice(whole);
+    // Every browser that runs this page is little-endian, as the bytes are.
+    if (whole) yield new Int16Array(bytes.buffer, 0, whole / BYTES_PER_SAMPLE);
   }
 }
 

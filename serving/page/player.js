@@ -69,8 +69,9 @@ export class Player extends EventTarget {
     const { playing } = this;
     if (playing) this.#stop();
     this.#next = Math.round(Math.min(Math.max(0, seconds), this.#sound.seconds) * this.#sound.sampleRate);
-    if (playing) this.play();
-    else this.#tell();
+    if (!playing) this.#tell();
+    else if (this.#sound.whole && this.#next >= this.#sound.length) this.#rest(); // play would begin anew
+    else this.play();
   }
 
   /** Silence for a while: the context rests too. */

@@ -1,21 +1,21 @@
 // One prediction on its way: asked for until it ends, listened to while it is made. Knows no element and no player.
 //
-// Events: "change" (the record is newer), "audio" (the sound has grown), "lost" (no answer; it goes on asking).
+// Events: "change" (the record is newer, or what is waited for is another), "audio" (the sound has grown).
 
 import { ApiError } from "./api.js";
-import { pause } from "./clock.js";
+import { patiently, pause } from "./patience.js";
 import { samplesOf } from "./pcm.js";
 import { Sound } from "./sound.js";
 
-const FINAL = new Set(["succeeded", "failed", "canceled", "aborted"]);
+const FINAL = new Set(["succeeded", "failed", "canceled"]);
 const ASK_EVERY = 400; // ms
-const LONGEST_PAUSE = 6400; // ms between questions to a server that does not answer
-const ATTEMPTS = 5; // to hear a prediction that is over
 
 export class Prediction extends EventTarget {
   #api;
   #leaving = new AbortController();
   sound = new Sound();
+  /** What keeps the server from answering, for a reader; "" while it answers. */
+  trouble = "";
 
   /** record: the prediction as the server gave it. */
   constructor(api, record) {
@@ -30,6 +30,10 @@ export class Prediction extends EventTarget {
 
   get ended() {
     return FINAL.has(this.record.status);
+  }
+
+  get #succeeded() {
+    return this.record.status === "succeeded";
   }
 
   /** Resolves when it has ended and all of its audio is here, or with false when it is left. Raises ApiError. */
@@ -47,8 +51,9 @@ export class Prediction extends EventTarget {
     }
   }
 
+  /** Cancelling twice is cancelling once, so it is tried again where no answer comes. Raises ApiError. */
   async cancel() {
-    this.#update(await this.#api.cancel(this.id));
+    this.#update(await this.#patiently(() => this.#api.cancel(this.id)));
   }
 
   /** Stop following; it goes on being made. */
@@ -57,46 +62,56 @@ export class Prediction extends EventTarget {
   }
 
   async #watch() {
-    for (let wait = ASK_EVERY; !this.ended; ) {
-      await pause(wait, this.#leaving.signal);
-      try {
-        this.#update(await this.#api.prediction(this.id, this.#leaving.signal));
-        wait = ASK_EVERY;
-      } catch (error) {
-        if (!error.passing) throw error;
-        wait = Math.min(2 * wait, LONGEST_PAUSE);
-        this.#tell("lost");
-      }
-    }
-  }
-
-  async #listen() {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += Number(this.ended)) {
-      if (await this.#hear()) return;
-      await pause(2 * ASK_EVERY, this.#leaving.signal);
-    }
-    const detail = "The audio broke off on its way. Choose Listen in the history to fetch it again.";
-    throw new ApiError(0, { detail });
-  }
-
-  /** One connection; whether nothing is left to hear. */
-  async #hear() {
     const { signal } = this.#leaving;
+    while (!this.ended) {
+      await pause(ASK_EVERY, signal);
+      this.#update(await this.#patiently(() => this.#api.prediction(this.id, signal)));
+    }
+  }
+
+  /** To the end of the sound. Raises ApiError where one that succeeded cannot be heard whole. */
+  async #listen() {
+    if (this.ended && !this.#succeeded) return; // what had been made of it is kept nowhere
+    while (!(await this.#patiently(() => this.#hear())));
+  }
+
+  /** One connection; whether nothing is left to hear. Raises ApiError where it brought nothing new. */
+  async #hear() {
+    const heard = this.sound.length;
+    const broken = await this.#receive();
+    // The audio ends when the prediction does, and breaks off where that does not succeed; an end before that is a
+    // connection that somebody on the way closed.
+    if (!this.ended) this.#update(await this.#api.prediction(this.id, this.#leaving.signal));
+    if (this.ended && !(broken && this.#succeeded)) return true;
+    if (this.sound.length > heard) return false;
+    throw broken ?? new ApiError(0, { detail: "The audio broke off on its way." });
+  }
+
+  /** Take what a connection brings → null, or the ApiError that ended it. */
+  async #receive() {
     try {
-      const response = await this.#api.audio(this.id, "pcm", signal);
-      this.sound.sampleRate = Number(response.headers.get("X-Sample-Rate"));
-      for await (const samples of samplesOf(response.body, this.sound.length)) {
+      const { sampleRate, pieces } = await this.#api.sound(this.id, this.#leaving.signal);
+      this.sound.sampleRate = sampleRate;
+      this.#say(""); // it answers: what is left of this may take long
+      for await (const samples of samplesOf(pieces, this.sound.length)) {
         this.sound.append(samples);
         this.#tell("audio");
       }
-      // The audio ends when the prediction does: an end before that is a connection that somebody on the way closed.
-      if (!this.ended) this.#update(await this.#api.prediction(this.id, signal));
-      return this.ended;
+      return null;
     } catch (error) {
-      if (signal.aborted) throw error;
-      // A prediction that ended without audio has none to give; anything else, a broken stream too, is tried again.
-      return this.ended && error.passing === false;
+      if (error instanceof ApiError) return error;
+      throw error;
     }
+  }
+
+  async #patiently(ask) {
+    return patiently(ask, { say: (trouble) => this.#say(trouble), signal: this.#leaving.signal });
+  }
+
+  #say(trouble) {
+    if (this.trouble === trouble) return;
+    this.trouble = trouble;
+    this.#tell("change");
   }
 
   #update(record) {

@@ -1,4 +1,4 @@
-// What is wrong, beside the field that it names. Knows fields by their names and labels; knows no request.
+// What is wrong, beside the field that it is about. Knows fields by their names and labels; knows no request.
 //
 // A field is an element with data-field=NAME around one p.problem and the control (data-control) that it is about.
 
@@ -19,7 +19,7 @@ export class Problems {
     const placed = problems.filter(({ field, description }) => this.#place(field, description));
     const others = problems.filter((problem) => !placed.includes(problem));
     const lines = others.map(({ field, description }) => `${field} ${description}`);
-    this.say([...lines, ...(placed.length ? [] : [message])].filter(Boolean).join(" "));
+    this.say([...lines, ...(problems.length ? [] : [message])].filter(Boolean).join(" "));
     document.querySelector("[data-field] [aria-invalid=true]")?.focus();
   }
 
@@ -27,16 +27,6 @@ export class Problems {
   say(text) {
     this.#general.textContent = text;
     this.#general.hidden = !text;
-  }
-
-  /** Those that a prediction's error names, which reads "field: problem; field: problem". */
-  namedIn(error) {
-    const names = [...this.#labels.keys()].join("|");
-    const starts = [...error.matchAll(new RegExp(`(?:^|; )(${names}): `, "g"))];
-    return starts.map((start, number) => ({
-      field: start[1],
-      description: error.slice(start.index + start[0].length, starts[number + 1]?.index),
-    }));
   }
 
   clear(field = null) {
@@ -47,7 +37,7 @@ export class Problems {
 
   #place(field, description) {
     const place = document.querySelector(`[data-field="${CSS.escape(field)}"]`);
-    if (!place) return false;
+    if (!place || place.closest("[hidden]")) return false;
     place.closest("details")?.setAttribute("open", "");
     // The server's sentence goes on where the field's name ends: "is 9; it must lie between 1 and 5."
     const goesOn = /^\p{Ll}/u.test(description);

@@ -3,6 +3,7 @@
 export class Recorder {
   #stream = null;
   #recorder = null;
+  #stopped = null; // resolves when the last piece is here
   #context = null;
   #analyser = null;
   #pieces = [];
@@ -12,16 +13,15 @@ export class Recorder {
     return Boolean(navigator.mediaDevices?.getUserMedia && window.MediaRecorder);
   }
 
-  /** Begin. Raises what getUserMedia raises, such as NotAllowedError. */
+  /** Begin. Raises what getUserMedia, AudioContext or MediaRecorder raise, such as NotAllowedError. */
   async start() {
     this.#stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-    this.#context = new AudioContext();
-    this.#analyser = this.#context.createAnalyser();
-    this.#context.createMediaStreamSource(this.#stream).connect(this.#analyser);
-    this.#pieces = [];
-    this.#recorder = new MediaRecorder(this.#stream);
-    this.#recorder.addEventListener("dataavailable", ({ data }) => this.#pieces.push(data));
-    this.#recorder.start();
+    try {
+      this.#listen();
+    } catch (error) {
+      this.#letGo();
+      throw error;
+    }
   }
 
   /** The loudest moment of the last few milliseconds, 0-1. */
@@ -34,18 +34,28 @@ export class Recorder {
 
   /** End it → the recording, in the container this browser writes; the microphone is let go. */
   async stop() {
-    const stopped = new Promise((resolve) => this.#recorder.addEventListener("stop", resolve, { once: true }));
-    this.#recorder.stop();
-    await stopped;
+    if (this.#recorder.state !== "inactive") this.#recorder.stop(); // it ends by itself when the microphone is unplugged
+    await this.#stopped;
     const { mimeType } = this.#recorder;
     this.#letGo();
     return new Blob(this.#pieces, { type: mimeType });
   }
 
+  #listen() {
+    this.#context = new AudioContext();
+    this.#analyser = this.#context.createAnalyser();
+    this.#context.createMediaStreamSource(this.#stream).connect(this.#analyser);
+    this.#pieces = [];
+    this.#recorder = new MediaRecorder(this.#stream);
+    this.#recorder.addEventListener("dataavailable", ({ data }) => this.#pieces.push(data));
+    this.#stopped = new Promise((resolve) => this.#recorder.addEventListener("stop", resolve, { once: true }));
+    this.#recorder.start();
+  }
+
   #letGo() {
     for (const track of this.#stream.getTracks()) track.stop();
-    this.#context.close();
-    this.#analyser = null;
+    this.#context?.close();
+    this.#context = this.#analyser = null;
   }
 }
 

@@ -1,6 +1,7 @@
 // What has become of one prediction: its state, its sound, its notes, its files. Knows a Prediction; asks for nothing
 // but the files to download.
 
+import { announce } from "./announcer.js";
 import { clock, seconds } from "./clock.js";
 import { coloured } from "./colours.js";
 import { byId, element } from "./element.js";
@@ -18,6 +19,7 @@ export class Result {
   #play = byId("play");
   #waveform = new Waveform(byId("waveform"));
   #prediction = null;
+  #failure = ""; // on this page's side
   #announced = "";
   #drawn = 0; // ms, when the picture was last made
   #frame = 0; // the animation frame that is asked for
@@ -25,7 +27,7 @@ export class Result {
 
   constructor(api) {
     this.#api = api;
-    this.#play.addEventListener("click", () => (this.player.playing ? this.player.pause() : this.player.play()));
+    this.#play.addEventListener("click", () => this.#turn());
     this.#waveform.addEventListener("seek", ({ detail }) => this.player.seek(detail));
     this.player.addEventListener("change", () => this.#draw());
   }
@@ -41,58 +43,60 @@ export class Result {
   show(prediction) {
     this.#prediction?.leave();
     this.#prediction = prediction;
+    this.#failure = "";
     this.player.load(prediction.sound);
     this.#waveform.show(prediction.sound);
     this.#root.hidden = false;
     byId("result-text").replaceChildren(...coloured(scriptOf(prediction.record)));
     prediction.addEventListener("audio", () => this.#draw());
     prediction.addEventListener("change", () => this.#describe());
-    prediction.addEventListener("lost", () => this.#state("No answer from the server. Trying again…"));
     this.#describe();
     this.#draw();
   }
 
   /** What went wrong on this page's side. */
   fail(message) {
-    byId("result-error").textContent = message;
-    byId("result-error").hidden = !message;
+    this.#failure = message;
+    this.#describe();
   }
 
   #describe() {
-    const { record, ended } = this.#prediction;
+    const { record, ended, trouble } = this.#prediction;
     const { metrics, logs } = record;
     this.#root.dataset.status = record.status;
-    this.#state(stateOf(record));
+    byId("state").textContent = trouble || stateOf(record);
+    this.#announce();
     const bar = byId("progress");
     bar.hidden = ended;
     if (record.status === "starting") bar.removeAttribute("value");
     else bar.value = metrics?.progress ?? 0;
     byId("downloads").hidden = !record.output;
-    this.fail(record.error ?? "");
-    byId("logs").textContent = logs ?? "";
+    say(byId("result-error"), [record.error, this.#failure].filter(Boolean).join(" "));
+    say(byId("logs"), logs ?? "");
     byId("logs-frame").hidden = !logs;
     const notes = [...(logs ?? "").matchAll(NOTE)].map(([, note]) => element("li", {}, note));
     byId("notes").replaceChildren(...notes);
     byId("notes").hidden = !notes.length;
   }
 
-  /** For the eye at once; for the ear only when it begins another phase, or another quarter is done. */
-  #state(text) {
-    byId("state").textContent = text;
-    const { status, metrics } = this.#prediction.record;
-    const phase = `${status} ${metrics?.queue_position ?? ""} ${Math.floor(4 * (metrics?.progress ?? 0))}`;
+  /** Only when it begins another phase, another quarter is done, or the server is away. */
+  #announce() {
+    const { record, trouble } = this.#prediction;
+    const { id, status, metrics, error } = record;
+    const quarter = Math.floor(4 * (metrics?.progress ?? 0));
+    const phase = [id, status, metrics?.queue_position, quarter, Boolean(trouble)].join(" ");
     if (phase === this.#announced) return;
     this.#announced = phase;
-    byId("announcer").textContent = text;
+    announce(trouble || [stateOf(record), error].filter(Boolean).join(". "));
   }
 
   #draw() {
     const { sound } = this.#prediction;
     const { playing, waiting, position } = this.player;
     this.#drawn = performance.now();
-    this.#waveform.draw(position);
+    this.#waveform.draw(position, playing && !waiting);
     byId("time").textContent = `${clock(position)} / ${clock(sound.seconds)}`;
-    this.#play.disabled = sound.length === 0 && !playing;
+    this.#play.ariaDisabled = String(isSilent(sound) && !playing);
     this.#play.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.#root.dataset.playing = playing ? (waiting ? "waiting" : "yes") : "no";
     if (playing && !waiting) this.#animate();
@@ -107,20 +111,37 @@ export class Result {
     });
   }
 
+  #turn() {
+    if (this.player.playing) this.player.pause();
+    else if (!isSilent(this.#prediction.sound)) this.player.play();
+  }
+
   /** Fetched and not linked, because a link carries no token. */
   async #download(button) {
+    if (button.ariaDisabled === "true") return;
+    button.ariaDisabled = "true"; // disabled, it would lose the focus
+    const prediction = this.#prediction;
     const format = button.textContent;
-    button.disabled = true;
     try {
-      const response = await this.#api.audio(this.#prediction.id, format);
-      const href = URL.createObjectURL(await response.blob());
-      element("a", { href, download: `parley-${this.#prediction.id}.${format}` }).click();
+      const href = URL.createObjectURL(await this.#api.audioFile(prediction.id, format));
+      element("a", { href, download: `parley-${prediction.id}.${format}` }).click();
       setTimeout(() => URL.revokeObjectURL(href), 60_000); // when the browser has certainly begun to save it
     } catch (error) {
-      this.fail(error.message);
+      if (prediction === this.#prediction) this.fail(error.message);
     }
-    button.disabled = false;
+    button.ariaDisabled = "false";
   }
+}
+
+/** Text that is there already stays, so that nothing is read out twice. */
+function say(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+  place.hidden = !text;
+}
+
+/** Nothing to play, now or later. */
+function isSilent({ length, whole }) {
+  return whole && length === 0;
 }
 
 /** What it says; nothing where the server has forgotten it. */
@@ -140,7 +161,6 @@ function stateOf(record) {
     succeeded: ["Done", made && made + took, metrics.seed !== undefined && `seed ${metrics.seed}`],
     failed: ["Failed"],
     canceled: ["Cancelled", made],
-    aborted: ["Not begun before its deadline"],
   }[status];
   return (parts ?? [status]).filter(Boolean).join(" · ");
 }

@@ -23,6 +23,7 @@ export class Token {
   }
 
   #show(refused) {
+    const before = document.activeElement === document.body ? byId("text") : document.activeElement;
     this.#problem.textContent = refused ? "The server does not accept this token." : "";
     this.#problem.hidden = !refused;
     this.#field.setAttribute("aria-invalid", String(refused));
@@ -34,6 +35,7 @@ export class Token {
         if (!this.#field.value.trim()) return;
         sessionStorage.setItem(KEY, this.#field.value.trim());
         this.#form.hidden = true;
+        before.focus();
         resolve();
       };
     });

@@ -1,16 +1,16 @@
-"""The tables of the service and the engine that reaches them: SQLite in a file, or PostgreSQL. Knows no prediction.
+"""How the database is reached: SQLite in a file, or PostgreSQL. Knows no table's meaning.
 
-DBOS keeps its own tables in the same database, in a schema of its own (SQLite: tables of other names).
-Times are seconds since 1970, UTC.
+A process opens three engines, because what each may lose, and how it locks, differs.
 """
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-metadata = sa.MetaData()
+from serving.storage.tables import metadata
 
 # Not there, locked, or read-only after a failover: later it may do.
 DATABASE_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
@@ -18,122 +18,69 @@ DATABASE_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.Internal
 _KEEPALIVE = {
     "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000,
 }  # fmt: skip
-
-predictions = sa.Table(
-    "parley_predictions",
-    metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("owner", sa.String(64), nullable=False),
-    sa.Column("door", sa.String(16), nullable=False),  # predictions, tasks or speech: whose history it is in
-    sa.Column("model", sa.String(64), nullable=False),
-    sa.Column("version", sa.String(64), nullable=False),
-    sa.Column("input", sa.JSON, nullable=False),
-    sa.Column("settled", sa.JSON, nullable=False),
-    sa.Column("streaming", sa.Boolean, nullable=False),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("started_at", sa.Float),
-    sa.Column("completed_at", sa.Float),
-    sa.Column("deadline", sa.Float),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("progress", sa.Float, nullable=False),
-    sa.Column("audio_seconds", sa.Float, nullable=False),
-    sa.Column("logs", sa.Text, nullable=False),
-    sa.Column("output", sa.String(32)),
-    sa.Column("error", sa.Text),
-    sa.Column("problems", sa.JSON, nullable=False),  # where the caller can mend the error: [field, problem], …
-    sa.Column("metrics", sa.JSON, nullable=False),
-    sa.Column("webhook", sa.Text),
-    sa.Column("webhook_events", sa.JSON, nullable=False),
-    sa.Column("data_removed", sa.Boolean, nullable=False),
-    sa.Column("key", sa.String(255)),  # Idempotency-Key
-    sa.Column("key_hash", sa.String(64)),  # of the body that came with it
-    sa.UniqueConstraint("owner", "door", "key"),
-    sa.Index("parley_predictions_of_owner", "owner", "created_at", "id"),
-    sa.Index("parley_predictions_by_status", "status", "created_at"),
-    sa.Index("parley_predictions_by_end", "completed_at"),
-)
-
-files = sa.Table(
-    "parley_files",
-    metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("owner", sa.String(64), nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False),  # upload, output or voice
-    sa.Column("name", sa.String(255), nullable=False),
-    sa.Column("content_type", sa.String(255), nullable=False),
-    sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("sha256", sa.String(64), nullable=False),
-    sa.Column("metadata", sa.JSON, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("expires_at", sa.Float),
-    sa.Index("parley_files_of_owner", "owner", "kind", "created_at", "id"),
-    sa.Index("parley_files_by_expiry", "expires_at"),
-)
-
-voices = sa.Table(
-    "parley_voices",
-    metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("owner", sa.String(64), nullable=False),
-    sa.Column("name", sa.String(64), nullable=False),
-    sa.Column("consent", sa.Text, nullable=False),
-    sa.Column("transcript", sa.Text, nullable=False),
-    sa.Column("file", sa.String(32), nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-    sa.UniqueConstraint("owner", "name"),
-)
-
-live_audio = sa.Table(
-    "parley_live_audio",
-    metadata,
-    sa.Column("prediction", sa.String(32), primary_key=True),
-    sa.Column("attempt", sa.Integer, primary_key=True),
-    sa.Column("start", sa.BigInteger, primary_key=True),  # samples before this piece
-    sa.Column("sample_rate", sa.Integer, nullable=False),
-    sa.Column("pcm", sa.LargeBinary, nullable=False),  # 16-bit little-endian, mono
-    sa.Column("created_at", sa.Float, nullable=False),
-)
-
-secrets = sa.Table(
-    "parley_secrets",
-    metadata,
-    sa.Column("name", sa.String(32), primary_key=True),
-    sa.Column("value", sa.String(255), nullable=False),
-)
+# Connections that are kept, and more while they are needed. With the one on which the queue listens a process has at
+# most 31, and 10 at rest: README and the help of database_url say so.
+_RECORDS, _UNSYNCED, _QUEUE = (5, 10), (1, 4), (3, 7)
+_OWNERS = 727276  # of our advisory locks
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(:namespace, :number)")
 
 
 def open_database(url: str) -> sa.Engine:
     """The engine of a sqlite:/// or postgresql:// URL, with all tables there. May be called by many processes."""
-    engine = _engine(url)
+    engine = _engine(url, *_RECORDS)
     # Of two processes that start together the second waits for the first one's tables.
-    alone = "BEGIN IMMEDIATE" if is_sqlite(url) else "SELECT pg_advisory_xact_lock(727274)"
+    first = "BEGIN IMMEDIATE" if is_sqlite(url) else "SELECT pg_advisory_xact_lock(727274)"
     with engine.begin() as connection:
-        connection.exec_driver_sql(alone)
+        connection.exec_driver_sql(first)
         metadata.create_all(connection)
     return engine
 
 
 def open_unsynced(url: str) -> sa.Engine:
     """The same database, whose tables are there, for what may be lost in a power cut: it does not wait for the disk."""
-    engine = _engine(url)
-    unsynced = "PRAGMA synchronous=NORMAL" if is_sqlite(url) else "SET synchronous_commit = off"
-
-    def set_up(connection: Any, _: Any) -> None:
-        connection.execute(unsynced)
-        connection.commit()
-
-    sa.event.listen(engine, "connect", set_up)
+    engine = _engine(url, *_UNSYNCED)
+    _on_connect(engine, "PRAGMA synchronous=NORMAL" if is_sqlite(url) else "SET synchronous_commit = off")
     return engine
 
 
-def _engine(url: str) -> sa.Engine:
+def open_queue(url: str) -> sa.Engine:
+    """The same database for DBOS, as it sets up engines of its own; those would write callers' values into the log."""
+    engine = _engine(url, *_QUEUE)
+    if is_sqlite(url):
+        sa.event.listen(engine, "connect", _begin_with_the_lock)
+    else:
+        _on_connect(engine, "SET idle_in_transaction_session_timeout = '60s'")
+    return engine
+
+
+def alone(connection: sa.Connection, name: str) -> None:
+    """First in a transaction: until it ends no other one of this name runs, so what it counts stays true.
+
+    SQLite: no other one that writes.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(_LOCK, {"namespace": _OWNERS, "number": lock_number(name)})
+
+
+def lock_number(name: str) -> int:
+    """Of an advisory lock: 31 bits of the name's hash, never negative."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1
+
+
+def _engine(url: str, kept: int, more: int) -> sa.Engine:
     options = {} if is_sqlite(url) else {"pool_pre_ping": True, "connect_args": _KEEPALIVE}
     # hide_parameters: what errors quote would be callers' texts, links and secrets.
-    engine = sa.create_engine(sqlalchemy_url(url), pool_size=20, max_overflow=20, hide_parameters=True, **options)
+    engine = sa.create_engine(sqlalchemy_url(url), pool_size=kept, max_overflow=more, hide_parameters=True, **options)
     if is_sqlite(url):
         sa.event.listen(engine, "connect", _keep_safe)
     return engine
+
+
+def in_short(error: BaseException) -> str:
+    """One of DATABASE_AWAY for a log: without the statement, and where to read about such errors."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def is_sqlite(url: str) -> bool:
@@ -153,14 +100,30 @@ def sqlite_path(url: str) -> Path:
 
 
 def sqlite_url(path: Path) -> str:
-    """Of a file, whose folder is made for its owner's eyes only."""
+    return f"sqlite:///{path}"
+
+
+def make_sqlite_file(path: Path) -> None:
+    """An empty one where there is none, for its owner's eyes only, and its folder too."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    return f"sqlite:///{path}"
+
+
+def _on_connect(engine: sa.Engine, statement: str) -> None:
+    def set_up(connection: Any, _: Any) -> None:
+        connection.execute(statement)
+        connection.commit()  # else the pool would roll it back
+
+    sa.event.listen(engine, "connect", set_up)
 
 
 def _keep_safe(connection: Any, _: Any) -> None:
     """What is committed is on the disk, and readers do not wait for the writer."""
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_with_the_lock(connection: Any, _: Any) -> None:
+    """Of two that claim the same work together one waits, instead of failing half way."""
+    connection.isolation_level = "IMMEDIATE"

@@ -5,17 +5,23 @@ can see, so that a crash at any moment leaves no bytes which nothing knows of, i
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from serving.storage.database import files as table
+from serving.storage.database import DATABASE_AWAY
 from serving.storage.ids import may_be_id, new_id
 from serving.storage.store import CHUNK_BYTES, Store
+from serving.storage.tables import files as table
+from serving.storage.workspace import Workspace
+
+log = logging.getLogger("parley.files")
 
 UPLOAD, OUTPUT, VOICE = "upload", "output", "voice"
 UNSEEN = "unseen"  # kind of a row whose bytes are on their way, in or out
@@ -51,12 +57,13 @@ _COLUMNS = [table.c[f.name] for f in fields(File)]
 
 
 class Files:
-    def __init__(self, engine: sa.Engine, store: Store) -> None:
-        self._engine = engine
-        self._store = store
+    def __init__(self, engine: sa.Engine, store: Store, workspace: Workspace) -> None:
+        """workspace: for what is on its way here, and for others who work on files."""
+        self._engine, self._store = engine, store
+        self.workspace = workspace
 
-    def put_bytes(self, source: Path, **described: Any) -> File:
-        """Into the store, unseen until it is added. described: fields of File but for size and sha256."""
+    def stage(self, source: Path, **described: Any) -> File:
+        """Into the store, unseen until it is published. described: fields of File but for size and sha256."""
         file = File(size=source.stat().st_size, sha256=_sha256(source), **described)
         unseen = replace(file, kind=UNSEEN, expires_at=time.time() + ARRIVAL_SECONDS)
         with self._engine.begin() as connection:
@@ -64,14 +71,10 @@ class Files:
         self._store.put(file.key, source)
         return file
 
-    def add(self, file: File, connection: sa.Connection | None = None) -> File:
-        """What `put_bytes` gave, seen from now on; in this transaction if one is given."""
+    def publish(self, file: File, connection: sa.Connection) -> File:
+        """What `stage` gave, seen as soon as this transaction is kept."""
         statement = table.update().where(table.c.id == file.id, table.c.kind == UNSEEN).values(asdict(file))
-        if connection is not None:
-            changed = connection.execute(statement).rowcount
-        else:
-            with self._engine.begin() as own:
-                changed = own.execute(statement).rowcount
+        changed = connection.execute(statement).rowcount
         assert changed == 1, file.id  # it took longer than ARRIVAL_SECONDS, and its bytes were swept
         return file
 
@@ -91,11 +94,11 @@ class Files:
         wanted = (table.c.owner == owner, table.c.kind == kind, alive, *behind)
         return self._select(*wanted, order=(table.c.created_at.desc(), table.c.id.desc()), limit=limit)
 
-    def count(self, owner: str, kind: str) -> tuple[int, int]:
-        """How many the owner has of a kind, and their bytes."""
+    def count(self, owner: str, kind: str, connection: sa.Connection | None = None) -> tuple[int, int]:
+        """How many the owner has of a kind, and their bytes; in this transaction if one is given."""
         counted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size), 0))
-        with self._engine.connect() as connection:
-            number, size = connection.execute(counted.where(table.c.owner == owner, table.c.kind == kind)).one()
+        with nullcontext(connection) if connection is not None else self._engine.connect() as asked:
+            number, size = asked.execute(counted.where(table.c.owner == owner, table.c.kind == kind)).one()
         return int(number), int(size)
 
     def read(self, file: File, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -108,26 +111,48 @@ class Files:
                 written.write(piece)
         return path
 
-    def keep_until(self, ids: Sequence[str], moment: float) -> None:
-        """What of these would expire sooner is kept until then, seconds since 1970."""
-        statement = table.update().where(table.c.id.in_(ids), table.c.kind != UNSEEN, table.c.expires_at < moment)
+    def keep_until(self, ids: Sequence[str], moment: float) -> int:
+        """What of these would expire sooner is kept until then, seconds since 1970 → how many of them are here."""
+        here = (table.c.id.in_(ids), table.c.kind != UNSEEN)
         with self._engine.begin() as connection:
-            connection.execute(statement.values(expires_at=moment))
+            connection.execute(table.update().where(*here, table.c.expires_at < moment).values(expires_at=moment))
+            return connection.execute(sa.select(sa.func.count()).select_from(table).where(*here)).scalar_one()
 
     def delete(self, file: File) -> None:
         """Out of sight first, then the bytes, then the row; one that was not done with is swept."""
-        this = table.c.id == file.id
         with self._engine.begin() as connection:
-            connection.execute(table.update().where(this).values(kind=UNSEEN, expires_at=time.time()))
+            self.hide(file.id, connection)
+        self.remove_hidden(file)
+
+    def hide(self, file_id: str, connection: sa.Connection, *still: sa.ColumnElement[bool]) -> bool:
+        """Nobody sees it as soon as this transaction is kept, and the sweep may remove it; False if it is not `still`
+        so, or gone."""
+        this = table.update().where(table.c.id == file_id, *still)
+        return connection.execute(this.values(kind=UNSEEN, expires_at=time.time())).rowcount == 1
+
+    def remove_hidden(self, file: File) -> None:
+        """The bytes and the row of one that nobody sees any more."""
         self._store.delete(file.key)
         with self._engine.begin() as connection:
-            connection.execute(table.delete().where(this))
+            connection.execute(table.delete().where(table.c.id == file.id))
 
     def delete_expired(self, now: float) -> int:
-        gone = self._select(table.c.expires_at <= now)
-        for file in gone:
-            self.delete(file)
-        return len(gone)
+        """→ how many. One that cannot be deleted now is left for the next time, and keeps no other."""
+        return sum(self._delete_expired(file, now) for file in self._select(table.c.expires_at <= now))
+
+    def _delete_expired(self, file: File, now: float) -> bool:
+        try:
+            with self._engine.begin() as connection:
+                # Asked for again in this moment, it is kept longer.
+                expired = self.hide(file.id, connection, table.c.expires_at <= now)
+            if expired:
+                self.remove_hidden(file)
+            return expired
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            log.exception("file %s could not be deleted", file.id)
+            return False
 
     def _select(
         self, *wanted: sa.ColumnElement[bool], order: tuple[Any, ...] = (), limit: int | None = None

@@ -5,7 +5,6 @@ file with the process. Nobody has to guess from a clock. What is lost stays lost
 """
 
 import fcntl
-import hashlib
 import os
 import threading
 from pathlib import Path
@@ -13,6 +12,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import sqlalchemy as sa
+
+from serving.storage.database import lock_number
 
 NAMESPACE = 727275  # of our advisory locks
 
@@ -40,8 +41,7 @@ class Lease(Protocol):
 
 class DatabaseLease:
     def __init__(self, engine: sa.Engine, name: str) -> None:
-        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1  # 31 bits: never negative
-        self._lock_of = {"namespace": NAMESPACE, "number": number}
+        self._lock_of = {"namespace": NAMESPACE, "number": lock_number(name)}
         self._engine = engine
         self._connection: sa.Connection | None = None
         self._one_asks = threading.Lock()  # a connection is one thread's at a time

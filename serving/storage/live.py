@@ -4,7 +4,6 @@ A worker that begins anew after a crash makes the same samples again (the seed i
 number of samples heard, whichever attempt they come from.
 """
 
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -13,11 +12,13 @@ from starlette.concurrency import run_in_threadpool
 
 from models.errors import GenerationFailed
 from serving.storage.changes import Changes
-from serving.storage.database import live_audio as table
-from serving.storage.database import predictions
+from serving.storage.current import current
 from serving.storage.records import Prediction, Records, Status
+from serving.storage.tables import live_audio as table
+from serving.storage.tables import predictions
 
 BYTES_PER_SAMPLE = 2
+MOST_PIECES = 32  # of one look: a listener who comes late to a long dialogue hears it in many
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,19 @@ class LiveAudio:
     def append(self, of: Prediction, start: int, sample_rate: int, pcm: bytes) -> None:
         row = {"prediction": of.id, "attempt": of.attempt, "start": start, "sample_rate": sample_rate, "pcm": pcm}
         with self._engine.begin() as connection:
-            connection.execute(table.insert().values(row | {"created_at": time.time()}))
+            connection.execute(table.insert().values(row))
         self._on_change(of.id)
 
     def after(self, of: Prediction, heard: int) -> list[Piece]:
-        """What the newest attempt has made behind the first `heard` samples, cut so that nothing is heard twice."""
+        """What its attempt has made behind the first `heard` samples, cut so that nothing is heard twice; not all of
+        it at once: what comes behind these pieces is to be asked for again."""
+        mine = (table.c.prediction == of.id, table.c.attempt == of.attempt)
+        # Else each look would begin at the first sample.
+        begun = sa.select(sa.func.max(table.c.start)).where(*mine, table.c.start <= heard).scalar_subquery()
         ends = table.c.start + sa.func.length(table.c.pcm) / BYTES_PER_SAMPLE
-        wanted = (table.c.prediction == of.id, table.c.attempt == of.attempt, ends > heard)
+        wanted = sa.select(table).where(*mine, table.c.start >= sa.func.coalesce(begun, 0), ends > heard)
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(table).where(*wanted).order_by(table.c.start)).all()
+            rows = connection.execute(wanted.order_by(table.c.start).limit(MOST_PIECES)).all()
         return [_behind(Piece(row.start, row.sample_rate, row.pcm), heard) for row in rows]
 
     def is_kept(self, of: Prediction) -> bool:
@@ -52,10 +57,13 @@ class LiveAudio:
             return connection.execute(sa.select(sa.exists().where(table.c.prediction == of.id))).scalar_one()
 
     def forget(self, ended_before: float) -> None:
-        """Drop all of predictions that ended before that time: never the beginning of one alone."""
-        ended = sa.select(predictions.c.id).where(predictions.c.completed_at < ended_before)
+        """Drop all of predictions that ended before that time, or are forgotten: never the beginning of one alone."""
+        heard = sa.select(table.c.prediction).distinct().subquery()  # few, while those that have ended may be many
+        ended = sa.or_(predictions.c.id.is_(None), predictions.c.completed_at < ended_before)
+        both = heard.outerjoin(predictions, predictions.c.id == heard.c.prediction)
+        gone = sa.select(heard.c.prediction).select_from(both).where(ended)
         with self._engine.begin() as connection:
-            connection.execute(table.delete().where(table.c.prediction.in_(ended)))
+            connection.execute(table.delete().where(table.c.prediction.in_(gone)))
 
 
 async def follow(
@@ -69,8 +77,7 @@ async def follow(
 
     async def ask() -> tuple[Prediction, list[Piece]]:
         # The row first: what an ended prediction has made is there whole.
-        now = await run_in_threadpool(records.get, prediction.id)
-        assert now is not None, prediction.id
+        now = await current(records, prediction.id)
         return now, await run_in_threadpool(live.after, now, heard)
 
     while True:

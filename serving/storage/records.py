@@ -10,14 +10,18 @@ that comes too late, changes nothing. The states at the end are final.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from serving.storage.database import predictions as table
+from models.errors import Overloaded
+from serving.storage.database import alone
 from serving.storage.ids import may_be_id
+from serving.storage.tables import UNANNOUNCED, UNFINISHED
+from serving.storage.tables import predictions as table
 
 LONGEST_LOGS = 100_000  # characters kept of a prediction's logs: the newest
 
@@ -36,6 +40,7 @@ class Status(StrEnum):
 
 
 ACTIVE = (Status.STARTING, Status.PROCESSING)
+MOST_UNANNOUNCED = 1000  # that are looked at at once
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Prediction:
     completed_at: float | None = None
     deadline: float | None = None  # then it is cancelled
     attempt: int = 0  # how often it was begun
+    cut_short: int = 0  # how often it was begun by a process that then died
     progress: float = 0.0  # 0-1
     audio_seconds: float = 0.0  # made so far
     logs: str = ""
@@ -65,9 +71,15 @@ class Prediction:
     metrics: dict[str, Any] = field(default_factory=dict)
     webhook: str | None = None
     webhook_events: list[str] = field(default_factory=list)
+    unannounced: bool = False  # its webhook is still to be told of its end
     data_removed: bool = False
     key: str | None = None
     key_hash: str | None = None
+
+    @property
+    def attempt_id(self) -> str:
+        """Of what is made now: an attempt that was given up may still be on its way out beside it."""
+        return f"{self.id}-{self.attempt}"
 
 
 _COLUMNS = [table.c[f.name] for f in fields(Prediction)]
@@ -90,23 +102,34 @@ class Records:
         self._engine, self._unsynced = engine, unsynced or engine
         self._on_change = on_change
 
-    def create(self, prediction: Prediction) -> tuple[Prediction, bool]:
-        """Keep a new one → (it, True); or (the one that has its key, False). Raises KeyConflict."""
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(table.insert().values(asdict(prediction)))
-        except sa.exc.IntegrityError:
-            p = prediction
-            found = self.of_key(p.owner, p.door, p.key, p.key_hash) if p.key else None
-            if found is None:
-                raise
-            return found, False
-        self.tell(prediction.id)
-        return prediction, True
+    def create(self, prediction: Prediction, most: int | None = None) -> Prediction:
+        """Keep a new one → it; or the one that has its key. most: see `refuse_more`, which is asked again here, where
+        nobody comes between. Raises KeyConflict and Overloaded."""
+        p = replace(prediction, unannounced=prediction.webhook is not None)
+        with self._engine.begin() as connection:
+            alone(connection, f"predictions of {p.owner}")
+            if p.key and (found := self.of_key(p.owner, p.door, p.key, p.key_hash, connection)):
+                return found
+            if most is not None:
+                self.refuse_more(p.owner, most, connection)
+            connection.execute(table.insert().values(asdict(p)))
+        self.tell(p.id)
+        return p
 
-    def of_key(self, owner: str, door: str, key: str, key_hash: str | None) -> Prediction | None:
+    def refuse_more(self, owner: str, most: int, connection: sa.Connection | None = None) -> None:
+        """Raises Overloaded where so many of the owner's are not over yet."""
+        waiting = self._count(UNFINISHED, table.c.owner == owner, connection=connection)
+        if waiting >= most:
+            raise Overloaded(
+                f"{waiting} predictions of yours are not over yet, the most there may be. Wait for one, or cancel one."
+            )
+
+    def of_key(
+        self, owner: str, door: str, key: str, key_hash: str | None, connection: sa.Connection | None = None
+    ) -> Prediction | None:
         """The one that has this Idempotency-Key. Raises KeyConflict where it came with another body."""
-        found = self._select(table.c.owner == owner, table.c.door == door, table.c.key == key)
+        mine = (table.c.owner == owner, table.c.door == door, table.c.key == key)
+        found = self._select(*mine, connection=connection)
         if found and found[0].key_hash != key_hash:
             raise KeyConflict(key)
         return found[0] if found else None
@@ -136,18 +159,36 @@ class Records:
     def begin(self, prediction_id: str) -> Prediction | None:
         """A worker takes it on, for the first time or again; None if it is over.
 
-        One statement: of two that begin it together, each learns the number of its own attempt.
+        One statement: of two that begin it together, each learns the number of its own attempt. An attempt that nobody
+        has ended nor let go ended with its process.
         """
-        started = sa.func.coalesce(table.c.started_at, time.time())
+        died = sa.and_(table.c.status == Status.PROCESSING, table.c.let_go < table.c.attempt)
         fresh = {"progress": 0.0, "audio_seconds": 0.0, "logs": "", "error": None, "problems": []}
         begun = table.update().where(table.c.id == prediction_id, table.c.status.in_(ACTIVE))
-        begun = begun.values(status=Status.PROCESSING, started_at=started, attempt=table.c.attempt + 1, **fresh)
+        begun = begun.values(
+            status=Status.PROCESSING,
+            started_at=sa.func.coalesce(table.c.started_at, time.time()),
+            attempt=table.c.attempt + 1,
+            cut_short=table.c.cut_short + sa.case((died, 1), else_=0),
+            **fresh,
+        )
         with self._engine.begin() as connection:
             row = connection.execute(begun.returning(*_COLUMNS)).mappings().one_or_none()
         if row is None:
             return None
         self.tell(prediction_id)
         return _prediction(row)
+
+    def let_go(self, now: Prediction) -> None:
+        """Whoever worked on this attempt left it on purpose, and lives: it was not cut short.
+
+        To be told once. It may come after somebody else has begun it, and has taken this one for dead.
+        """
+        this = (table.c.id == now.id, table.c.status == Status.PROCESSING)
+        with self._engine.begin() as connection:
+            if not self._change([*this, table.c.attempt == now.attempt], {"let_go": now.attempt}, connection):
+                died = [*this, table.c.attempt > now.attempt, table.c.cut_short > 0]
+                self._change(died, {"cut_short": table.c.cut_short - 1}, connection)
 
     def report(self, now: Prediction, progress: float, audio_seconds: float, logs: str) -> bool:
         """How far it is, with all of its logs; False: it was cancelled, or someone else works on it."""
@@ -175,21 +216,21 @@ class Records:
         """Wake those in this process who wait for it."""
         self._on_change(prediction_id)
 
-    def cancel(self, prediction_id: str, owner: str | None = None) -> bool:
+    def cancel(self, prediction_id: str) -> bool:
         """False if there is none, or it is over."""
-        mine = [table.c.owner == owner] if owner is not None else []
         values = {"status": Status.CANCELED, "completed_at": time.time()}
-        changed = self._change([table.c.id == prediction_id, table.c.status.in_(ACTIVE), *mine], values)
+        changed = self._change([table.c.id == prediction_id, table.c.status.in_(ACTIVE)], values)
         if changed:
             self.tell(prediction_id)
         return bool(changed)
 
     def expire(self, now: float) -> list[str]:
         """End those whose deadline has passed → their ids."""
-        late = [p for p in self._select(table.c.status.in_(ACTIVE), table.c.deadline <= now)]
-        return [p.id for p in late if self._abort(p, now)]
+        late = self._select(table.c.status.in_(ACTIVE), table.c.deadline <= now)
+        return [p.id for p in late if self._end_late(p, now)]
 
-    def _abort(self, late: Prediction, now: float) -> bool:
+    def _end_late(self, late: Prediction, now: float) -> bool:
+        """Aborted if it was not begun, else cancelled; False if it has moved on meanwhile."""
         ended = Status.ABORTED if late.status is Status.STARTING else Status.CANCELED
         changed = self._change(
             [table.c.id == late.id, table.c.status == late.status], {"status": ended, "completed_at": now}
@@ -198,28 +239,21 @@ class Records:
             self.tell(late.id)
         return bool(changed)
 
-    def active(self, *, status: Sequence[Status] = ACTIVE, owner: str | None = None) -> list[Prediction]:
+    def active(self) -> list[Prediction]:
         """Those that are not over, oldest first."""
-        mine = [table.c.owner == owner] if owner is not None else []
-        return self._select(table.c.status.in_(status), *mine, order=(table.c.created_at, table.c.id))
+        return self._select(table.c.status.in_(ACTIVE), order=(table.c.created_at, table.c.id))
 
     def unfinished(self, created_before: float) -> list[str]:
-        """The ids of those that are not over."""
-        wanted = (table.c.status.in_(ACTIVE), table.c.created_at < created_before)
-        with self._engine.connect() as connection:
-            return list(connection.execute(sa.select(table.c.id).where(*wanted)).scalars())
+        """The ids of those that are not over, of those that were accepted before that time."""
+        return self._ids(table.c.status.in_(ACTIVE), table.c.created_at < created_before)
 
-    def _count(self, *wanted: sa.ColumnElement[bool]) -> int:
-        with self._engine.connect() as connection:
-            return connection.execute(sa.select(sa.func.count()).select_from(table).where(*wanted)).scalar_one()
+    def unannounced(self) -> list[str]:
+        """The ids of those that are over while their webhooks are still to be told so; the oldest first, not all."""
+        return self._ids(UNANNOUNCED, order=(table.c.completed_at,), limit=MOST_UNANNOUNCED)
 
-    def count_of(self, model: str) -> int:
-        return self._count(table.c.model == model)
-
-    def waiting(self, owner: str | None = None) -> int:
-        """How many are not over."""
-        mine = [table.c.owner == owner] if owner is not None else []
-        return self._count(table.c.status.in_(ACTIVE), *mine)
+    def announced(self, prediction_id: str) -> None:
+        """The messages that tell of its end are kept."""
+        self._change([table.c.id == prediction_id], {"unannounced": False})
 
     def queue_position(self, of: Prediction) -> int | None:
         """1 for the next to be begun; None for one that has begun."""
@@ -228,20 +262,9 @@ class Records:
         earlier = sa.tuple_(table.c.created_at, table.c.id) <= sa.tuple_(of.created_at, of.id)
         return self._count(table.c.status == Status.STARTING, table.c.model == of.model, earlier)
 
-    def cancelled_among(self, ids: Sequence[str]) -> list[str]:
+    def ended_among(self, ids: Sequence[str]) -> list[str]:
         """Those of the ids that are over: whoever works on them should stop."""
-        return [p.id for p in self._select(table.c.id.in_(ids), table.c.status.notin_(ACTIVE))] if ids else []
-
-    def ended_unbegun(self, since: float) -> list[str]:
-        """Those that ended since that time while they waited for their turn."""
-        return [p.id for p in self._select(table.c.completed_at >= since, table.c.started_at.is_(None))]
-
-    def remove_data(self, completed_before: float) -> int:
-        """Forget input, output and logs of those that ended long ago → how many."""
-        return self._change(
-            [table.c.completed_at < completed_before, sa.not_(table.c.data_removed)],
-            {"input": {}, "settled": {}, "output": None, "logs": "", "data_removed": True},
-        )
+        return self._ids(table.c.id.in_(ids), table.c.status.notin_(ACTIVE)) if ids else []
 
     def _still(self, now: Prediction) -> list[sa.ColumnElement[bool]]:
         return [table.c.id == now.id, table.c.status == Status.PROCESSING, table.c.attempt == now.attempt]
@@ -255,11 +278,21 @@ class Records:
         with self._engine.begin() as own:
             return own.execute(statement).rowcount
 
-    def _select(
-        self, *wanted: sa.ColumnElement[bool], order: Sequence[Any] = (), limit: int | None = None
-    ) -> list[Prediction]:
+    def _ids(self, *wanted: sa.ColumnElement[bool], order: Sequence[Any] = (), limit: int | None = None) -> list[str]:
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(*_COLUMNS).where(*wanted).order_by(*order).limit(limit))
+            found = connection.execute(sa.select(table.c.id).where(*wanted).order_by(*order).limit(limit))
+            return list(found.scalars())
+
+    def _count(self, *wanted: sa.ColumnElement[bool], connection: sa.Connection | None = None) -> int:
+        with nullcontext(connection) if connection is not None else self._engine.connect() as asked:
+            return asked.execute(sa.select(sa.func.count()).select_from(table).where(*wanted)).scalar_one()
+
+    def _select(
+        self, *wanted: sa.ColumnElement[bool], order: Sequence[Any] = (), limit: int | None = None,
+        connection: sa.Connection | None = None,
+    ) -> list[Prediction]:  # fmt: skip
+        with nullcontext(connection) if connection is not None else self._engine.connect() as asked:
+            rows = asked.execute(sa.select(*_COLUMNS).where(*wanted).order_by(*order).limit(limit))
             return [_prediction(row) for row in rows.mappings()]
 
 

@@ -4,7 +4,7 @@ import secrets
 
 import sqlalchemy as sa
 
-from serving.storage.database import secrets as table
+from serving.storage.tables import secrets as table
 from serving.work.webhooks import make_secret
 
 LINKS, WEBHOOKS = "links", "webhooks"

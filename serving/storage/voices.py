@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 
 import sqlalchemy as sa
 
-from models.errors import InvalidRequest, Overloaded
-from serving.storage.database import voices as table
+from models.errors import InvalidRequest, Overloaded, ParleyError
+from serving.storage.database import alone
 from serving.storage.files import File, Files
 from serving.storage.ids import new_id
+from serving.storage.tables import voices as table
 
 ID_PREFIX = "voice_"
 MOST_VOICES = 100  # of one owner
@@ -44,35 +46,38 @@ class Voices:
     def __init__(self, engine: sa.Engine, files: Files) -> None:
         self._engine, self._files = engine, files
 
-    def of(self, owner: str) -> list[Voice]:
-        """Newest first."""
+    def of(self, owner: str, connection: sa.Connection | None = None) -> list[Voice]:
+        """Newest first; in this transaction if one is given."""
         newest = (table.c.created_at.desc(), table.c.id)
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(*_COLUMNS).where(table.c.owner == owner).order_by(*newest))
+        with nullcontext(connection) if connection is not None else self._engine.connect() as asked:
+            rows = asked.execute(sa.select(*_COLUMNS).where(table.c.owner == owner).order_by(*newest))
             return [Voice(**row) for row in rows.mappings()]
 
     def find(self, owner: str, named: str) -> Voice | None:
         """By name or by id: no name looks like an id."""
         return next((voice for voice in self.of(owner) if named in (voice.id, voice.name)), None)
 
-    def check(self, owner: str, name: str) -> None:
+    def check(self, owner: str, name: str, connection: sa.Connection | None = None) -> None:
         """Whether the owner may add a voice of this name. Raises InvalidRequest and Overloaded."""
         check_name(name)
-        others = self.of(owner)
+        others = self.of(owner, connection)
         if len(others) >= MOST_VOICES:
             raise Overloaded(f"You have {len(others)} voices, the most that are kept. Delete one.")
         if name in (voice.name for voice in others):
             raise _taken(name)
 
     def add(self, voice: Voice, file: File) -> Voice:
-        """file: its recording, in the store but without a row. Raises InvalidRequest if the name is taken by now."""
+        """file: its recording, staged; it is deleted where the voice is refused. Raises as `check`, which it asks
+        again: another one may have come meanwhile."""
         try:
             with self._engine.begin() as connection:
-                self._files.add(file, connection)
+                alone(connection, f"voices of {voice.owner}")
+                self.check(voice.owner, voice.name, connection)
+                self._files.publish(file, connection)
                 connection.execute(table.insert().values(asdict(voice)))
-        except sa.exc.IntegrityError:
+        except ParleyError:
             self._files.delete(file)
-            raise _taken(voice.name) from None
+            raise
         return voice
 
     def write_down(self, voice: Voice, transcript: str) -> Voice:
@@ -82,12 +87,13 @@ class Voices:
         return replace(voice, transcript=transcript)
 
     def remove(self, voice: Voice) -> None:
-        """With its recording."""
+        """With its recording: both are out of sight in one step, and what is left then of the recording is swept."""
+        file = self._files.get(voice.file)
         with self._engine.begin() as connection:
             connection.execute(table.delete().where(table.c.id == voice.id))
-        file = self._files.get(voice.file)
+            self._files.hide(voice.file, connection)
         if file is not None:
-            self._files.delete(file)
+            self._files.remove_hidden(file)
 
 
 def check_name(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,7 +11,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from models.errors import ParleyError
 from serving.access import Keys, NotAllowed
@@ -23,6 +26,7 @@ from serving.rate_limit import RateLimit, RateLimited
 from serving.service import Service
 from serving.settings import LOOPBACK, Settings
 from serving.storage.records import KeyConflict
+from serving.web.cross_site import OwnPagesOnly
 from serving.web.gate import Gate
 from serving.web.metrics import Metrics, RequestMetrics
 from serving.web.middleware import BodyLimit, RequestLog
@@ -41,16 +45,16 @@ DOORS = (
     voices.router,
     webhook_secret.router,
 )
-THREADS = 200  # a listener of encoded audio takes one
+THREADS = 200  # for what routes ask of the database and the store; listeners have their own
+SMALL_BODY = 1 << 20  # bytes of a document that holds no file
 BODY_OVERHEAD = 1 << 20  # bytes around an uploaded file
 DATA_URI_SHARE = 4 / 3  # base64 is longer than what it stands for
+WITH_DATA_URIS = ("/v1/predictions", "/v1/models/", "/ai/")  # paths of doors whose inputs may be files
 
 _ANSWERED = (ParleyError, NotAllowed, RateLimited, KeyConflict, HTTPException, RequestValidationError)
 
 
 def create_app(service: Service, keys: Keys) -> FastAPI:
-    settings = service.settings
-
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.changes.attach()
@@ -60,31 +64,58 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     app = DocumentedApp(
         title="Parley", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    app.state.service = service
-    app.state.gate = Gate(keys, RateLimit(settings.requests_per_minute), RateLimit(settings.creations_per_minute))
-    app.state.metrics = Metrics(service.engine)
-    for error in _ANSWERED:
-        app.add_exception_handler(error, answer)
+    _furnish(app, service, keys)
     app.add_exception_handler(405, _answer_405)
     for router in DOORS:
         app.include_router(router)
     app.frontend("/", directory=PAGE, fallback=None)  # behind the doors, which answer to a wrong method themselves
-    _surround(app, settings, keys)
+    _surround(app, service.settings, keys)
     return app
+
+
+def create_health_app(service: Service) -> FastAPI:
+    """Of a process that only works: how it is, for whoever runs it."""
+    settings = service.settings
+    has_keys = settings.tokens or settings.tokens_file or settings.no_auth  # a worker needs none for its work
+    keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth) if has_keys else Keys(())
+    app = FastAPI(title="Parley's worker", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    _furnish(app, service, keys)
+    app.include_router(health.router)
+    app.add_middleware(RequestLog, answer=answer)
+    return app
+
+
+def _furnish(app: FastAPI, service: Service, keys: Keys) -> None:
+    """With what routes ask for."""
+    settings = service.settings
+    app.state.service = service
+    app.state.gate = Gate(keys, RateLimit(settings.requests_per_minute), RateLimit(settings.creations_per_minute))
+    app.state.metrics = Metrics(service.tallies)
+    for error in _ANSWERED:
+        app.add_exception_handler(error, answer)
 
 
 def _surround(app: FastAPI, settings: Settings, keys: Keys) -> None:
     """With what is done to every request, the innermost first."""
-    most = int(settings.upload_bytes * DATA_URI_SHARE) + BODY_OVERHEAD
-    app.add_middleware(BodyLimit, most=most, caller=keys.caller)
-    if settings.cors_origins:
-        origins = [origin.strip() for origin in settings.cors_origins.split(",")]
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    app.add_middleware(BodyLimit, most=partial(_most_bytes, settings.upload_bytes), caller=keys.caller)
+    if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     if keys.entries is None:
+        app.add_middleware(OwnPagesOnly, origins=origins)
         # Else any page could call through its visitors' browsers, by a name of its own that leads to this machine.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=_own_names(settings), www_redirect=False)
     app.add_middleware(RequestLog, answer=answer)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)
+
+
+def _most_bytes(upload_bytes: int, scope: Scope) -> int:
+    """Of the body of this request: a file, a document that may hold one, or one that holds none."""
+    if Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data"):
+        return upload_bytes + BODY_OVERHEAD
+    if scope["path"].startswith(WITH_DATA_URIS):
+        return int(upload_bytes * DATA_URI_SHARE) + BODY_OVERHEAD
+    return SMALL_BODY
 
 
 def _own_names(settings: Settings) -> list[str]:

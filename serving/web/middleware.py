@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access import NotAllowed
+from serving.web.hangup import BrokenOff
 
 log = logging.getLogger("parley.http")
 
@@ -54,6 +55,8 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, named)
+        except BrokenOff as error:  # the server closes the connection, as the answer has not been ended
+            log.warning("%s broke off: %s", name, str(error).replace("\n", " "))
         except Exception as error:
             if status:  # its beginning has left: that it breaks off is all that can be said
                 raise
@@ -71,10 +74,10 @@ def started_at(request: Request) -> float:
 
 
 class BodyLimit:
-    """Refuses bodies of more than `most` bytes, whether they say their length or not, and of strangers all."""
+    """Refuses bodies of too many bytes, whether they say their length or not, and of strangers all."""
 
-    def __init__(self, app: ASGIApp, most: int, caller: Callable[[str | None], str]) -> None:
-        """caller: who sends this Authorization header. Raises NotAllowed."""
+    def __init__(self, app: ASGIApp, most: Callable[[Scope], int], caller: Callable[[str | None], str]) -> None:
+        """most: bytes of the body of this request. caller: who sends this Authorization header. Raises NotAllowed."""
         self._app, self._most, self._caller = app, most, caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,19 +85,20 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         said = Headers(scope=scope).get("content-length", "")
-        too_large = HTTPException(413, f"The body has more than {self._most} bytes, the most that is taken. Send less.")
-        read = int(said) if said.isdecimal() and int(said) > self._most else 0
+        most = self._most(scope)
+        too_large = HTTPException(413, f"The body has more than {most} bytes, the most that is taken here. Send less.")
+        read = int(said) if said.isdecimal() and int(said) > most else 0
         refusal = self._refusal(scope)
 
         async def counted() -> Message:
             nonlocal read
             if refusal is not None:
                 raise refusal
-            if read > self._most:
+            if read > most:
                 raise too_large
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._most:
+            if read > most:
                 raise too_large
             return message
 

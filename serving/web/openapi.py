@@ -27,15 +27,6 @@ ERRORS = {
     500: "Our fault.",
     503: "Not now.",
 }
-BY_LINK_TOO = "predictions.stream"  # opens by its link, or to a token
-RARE = {
-    "files.download": (416,),
-    "health.ready": (503,),
-    "predictions.audio": (409, 410),
-    "tasks.result": (409, 410, 416),
-    "tasks.cancel": (409,),
-    "tasks.cancel.delete": (409,),
-}
 MADE = {  # by the doors' `create`: the parameter that names it, and where the answer has that
     "predictions": ("prediction_id", "/id"),
     "files": ("file_id", "/id"),
@@ -74,10 +65,8 @@ def _completed(description: dict[str, Any]) -> dict[str, Any]:
         name = f"{name}.{method}" if name in taken else name
         taken.add(name)
         operation["operationId"] = name
-        if name == BY_LINK_TOO:
-            operation["security"] = [{}, {"bearer": []}]
         operation["responses"].pop("422", None)  # FastAPI's own form of it, which no door has
-        operation["responses"] |= {str(s): _error(path, s) for s in sorted(_statuses(path, name, operation))}
+        operation["responses"] |= {str(s): _error(path, s) for s in sorted(_statuses(path, operation))}
     _link(description)
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
@@ -100,6 +89,7 @@ def _link(description: dict[str, Any]) -> None:
             for name, (path, _) in found.items()
             if name.startswith(door) and f"{{{parameter}}}" in path
         }
+        assert about, f"no route of {door} is about what {door}.create has made"
         answers = found[f"{door}.create"][1]["responses"]
         for status in (status for status in answers if status < "300"):
             answers[status]["links"] = about
@@ -110,9 +100,9 @@ def _name(operation: Operation) -> str:
     return f"{operation['tags'][0]}.{operation['summary'].lower().replace(' ', '_')}"
 
 
-def _statuses(path: str, name: str, operation: Operation) -> Iterator[int]:
-    """Of the errors that it may give."""
-    yield 500
+def _statuses(path: str, operation: Operation) -> Iterator[int]:
+    """Of the errors that it may give: those that every route of its kind may, and those it is declared with."""
+    yield from (500, 503)
     if operation.get("security"):
         yield from (401, 429)
     if "{" in path:
@@ -121,7 +111,7 @@ def _statuses(path: str, name: str, operation: Operation) -> Iterator[int]:
         yield from (400, 413)
     if "requestBody" in operation or any(p["in"] != "path" for p in operation.get("parameters", ())):
         yield 400 if _speaks_as_openai(path) else 422
-    yield from RARE.get(name, ())
+    yield from (int(status) for status in operation["responses"] if status >= "400")
 
 
 def _speaks_as_openai(path: str) -> bool:
@@ -134,7 +124,7 @@ def _error(path: str, status: int) -> dict[str, Any]:
     if path.startswith("/ai/") or _speaks_as_openai(path):
         form, kind = "SpeechFailure" if _speaks_as_openai(path) else "TaskFailure", "application/json"
     content = {kind: {"schema": {"$ref": _COMPONENTS.format(model=form)}}}
-    headers = {"headers": RETRY_AFTER} if status == 429 else {}
+    headers = {"headers": RETRY_AFTER} if status in (429, 503) else {}
     return {"description": ERRORS[status], "content": content, **headers}
 
 

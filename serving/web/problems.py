@@ -11,10 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from models.errors import InvalidRequest, ParleyError
+from models.errors import InvalidRequest, ParleyError, shown
 from serving.access import NotAllowed
 from serving.doors.tasks.task_json import envelope
 from serving.rate_limit import RateLimited
+from serving.storage.database import DATABASE_AWAY, in_short
 from serving.storage.records import KeyConflict
 from serving.web.middleware import started_at
 
@@ -25,7 +26,8 @@ _TITLES = {
     409: "Conflict", 410: "Gone", 413: "Content too large", 415: "Unsupported media type", 416: "Range not satisfiable",
     422: "Input validation failed", 429: "Too many requests", 500: "Internal server error", 503: "Service unavailable",
 }  # fmt: skip
-OVERLOADED_SECONDS = 5  # Retry-After where the caller's own predictions are in the way
+AGAIN_SECONDS = 5  # Retry-After where the caller's own predictions are in the way, or the database is away
+LONGEST_NAME = 100  # characters of a field, as its caller may have named it
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,14 @@ def problem_of(error: Exception) -> Problem:
         case InvalidRequest():
             return Problem(error.status, "\n".join(f"- {n}: {t}" for n, t in error.problems), error.problems)
         case ParleyError():
-            waits = {"Retry-After": str(OVERLOADED_SECONDS)} if error.status in (429, 503) else {}
+            waits = {"Retry-After": str(AGAIN_SECONDS)} if error.status in (429, 503) else {}
             return Problem(error.status, str(error), headers=waits)
         case RequestValidationError():
             return _of_validation(error)
+        case _ if isinstance(error, DATABASE_AWAY):
+            log.warning("the database is away: %s", in_short(error))
+            text = "The database is away. Try again soon."
+            return Problem(503, text, headers={"Retry-After": str(AGAIN_SECONDS)})
         case HTTPException():
             return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
     log.error("an answer failed", exc_info=error)
@@ -73,7 +79,8 @@ def _of_validation(error: RequestValidationError) -> Problem:
 def _field(detail: Mapping[str, Any]) -> str:
     """Of text that is no JSON the place is a number of characters."""
     path = [] if detail["type"] == "json_invalid" else detail["loc"][1:]
-    return ".".join(map(str, path)) or "body"
+    name = ".".join(map(str, path)) or "body"
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def _said(detail: Mapping[str, Any]) -> str:
@@ -82,7 +89,7 @@ def _said(detail: Mapping[str, Any]) -> str:
         return "is missing. Send a value."
     if detail["type"] == "json_invalid":
         return f"{detail['msg']}."
-    return f"is {repr(detail['input'])[:60]}. {detail['msg']}."
+    return f"is {shown(detail['input'])}. {detail['msg']}."
 
 
 def answer(request: Request, error: Exception) -> JSONResponse:
@@ -98,12 +105,12 @@ def answer(request: Request, error: Exception) -> JSONResponse:
 
 def problem_json(problem: Problem) -> dict[str, Any]:
     """As Replicate answers."""
-    shown: dict[str, Any] = {"title": problem.title, "detail": problem.detail, "status": problem.status}
+    told: dict[str, Any] = {"title": problem.title, "detail": problem.detail, "status": problem.status}
     if problem.fields:
-        shown["invalid_fields"] = [
+        told["invalid_fields"] = [
             {"type": "invalid", "field": name, "description": text} for name, text in problem.fields
         ]
-    return shown
+    return told
 
 
 def speech_error(problem: Problem) -> dict[str, Any]:

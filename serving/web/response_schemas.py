@@ -3,12 +3,8 @@
 The doors build what they answer; tests hold it against these forms, door 2's also against Replicate's description.
 """
 
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,
-)
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, NotRequired
 
 from fastapi import Response
 from pydantic import AwareDatetime, ConfigDict, Field, WithJsonSchema, with_config
@@ -19,9 +15,13 @@ Link = Annotated[Url, Field(description="Signed: it opens without a token, for a
 Page = Annotated[Url | None, Field(description="Another page, if there is one.")]
 
 
-def gives(form: Any, status: int = 200, *also: int) -> dict[str, Any]:
-    """How a route is declared that answers in this form: FastAPI describes it, and checks and changes nothing."""
-    return {"response_model": None, "responses": {code: {"model": form} for code in (status, *also)}}
+def gives(form: Any, status: int = 200, *also: int, errors: Iterable[int] = ()) -> dict[str, Any]:
+    """How a route is declared that answers in this form: FastAPI describes it, and checks and changes nothing.
+
+    errors: statuses of those that follow from no parameter, body or token of the route; see web.openapi.
+    """
+    answers = {code: {"model": form} for code in (status, *also)}
+    return {"response_model": None, "responses": answers | _errors(errors)}
 
 
 BYTES = {"type": "string", "format": "binary"}
@@ -36,10 +36,20 @@ EVENT = {  # of a stream of server-sent events
 }
 
 
-def gives_bytes(content_type: str, *statuses: int, schema: dict[str, Any] = BYTES) -> dict[str, Any]:
-    """How a route is declared that answers with a file, or with a stream."""
-    content = {content_type: {"schema": schema}}
-    return {"response_class": Response, "responses": {code: {"content": content} for code in statuses}}
+BY_LINK_TOO: dict[str, Any] = {"security": [{}, {"bearer": []}]}  # opens by its link, or to a token
+
+
+def gives_bytes(
+    content_type: str, *statuses: int, schema: dict[str, Any] = BYTES, errors: Iterable[int] = ()
+) -> dict[str, Any]:
+    """How a route is declared that answers with a file, or with a stream. errors: as of `gives`."""
+    answers = {code: {"content": {content_type: {"schema": schema}}} for code in statuses}
+    return {"response_class": Response, "responses": answers | _errors(errors)}
+
+
+def _errors(statuses: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Their words and their form are their door's: web.openapi puts them in."""
+    return {status: {} for status in statuses}
 
 
 @with_config(ConfigDict(extra="forbid"))

@@ -41,12 +41,15 @@ class Listener(Protocol):
 
 class Backend(Protocol):
     def make(
-        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
     ) -> MadeFile:
-        """Blocks until the file is there. Raises ParleyError, Cancelled among them."""
+        """Blocks until the file is there. Raises ParleyError, Cancelled among them.
+
+        attempt_id: of one attempt at a prediction; an older one may still be on its way out beside it.
+        """
         ...
 
-    def cancel(self, prediction_id: str) -> None:
+    def cancel(self, attempt_id: str) -> None:
         """Stop it within one decoder step, if it is here."""
         ...
 
@@ -60,14 +63,14 @@ class EngineBackend:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def cancel(self, prediction_id: str) -> None:
-        self._engine.cancel(prediction_id)
+    def cancel(self, attempt_id: str) -> None:
+        self._engine.cancel(attempt_id)
 
     def make(
-        self, prediction_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
+        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
     ) -> MadeFile:
         pipeline = self._engine.pipeline
-        request = inputs.to_request(prediction_id, pipeline.name, streaming=streaming)
+        request = inputs.to_request(attempt_id, pipeline.name, streaming=streaming)
         options = FinishOptions(speed_factor=inputs.speed_factor, output_format=inputs.output_format)
         path = folder / f"output.{inputs.output_format}"
         heard = _Heard(listener, pipeline.sample_rate, pipeline.frame_rate)

@@ -4,7 +4,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from serving.storage.files import FILE_PREFIX, OUTPUT, File, Files
 from serving.storage.live import LiveAudio
 from serving.storage.records import Prediction, Records, Status
 from serving.work.backend import Backends, MadeFile
+from serving.work.handovers import Handovers
 
 log = logging.getLogger("parley.worker")
 
@@ -27,7 +28,7 @@ MOST_ATTEMPTS = 10  # to begin it: one that takes the process down each time mus
 REPORT_SECONDS = 0.25
 FAULT = "Something broke on our side while this was made. It is logged; try again."
 
-Tell = Callable[[Prediction, str], None]  # a prediction and "start", "output" or "logs"
+Tell = Callable[[Prediction, str], bool]  # a prediction and "start" or "logs" → whether it was told
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,16 @@ class PredictionRunner:
         limits: FetchLimits,
         keep_seconds: float,
         folder: Path,
-        tell: Tell = lambda now, event: None,
+        handovers: Handovers,
+        tell: Tell = lambda now, event: False,
         most_attempts: int = MOST_ATTEMPTS,
     ) -> None:
-        """folder: for this worker's files on their way; what is left there after a crash is for the next to remove."""
+        """folder: for this worker's files on their way; what is left there after a crash is for the next to remove.
+        handovers: hear of what is left here on purpose. most_attempts: that died with their process."""
         self._rooms, self._backends, self._limits = rooms, backends, limits
-        self._keep_seconds, self._folder, self._tell = keep_seconds, folder, tell
+        self._keep_seconds, self._folder, self._handovers, self._tell = keep_seconds, folder, handovers, tell
         self._most_attempts = most_attempts
-        self._running: dict[str, Prediction] = {}
+        self._running: dict[str, Prediction] = {}  # by the attempt's id: two of one prediction may meet here
         self._lock = threading.Lock()
         self._given_up = threading.Event()
         self.broken: EngineClosed | None = None  # then no model of this process makes anything any more
@@ -72,48 +75,62 @@ class PredictionRunner:
         Raises GivenUp, and one of DATABASE_AWAY where the database is: then it is to be called again.
         """
         self._go_on()
+        self._handovers.tell()
         self._rooms.records.expire(time.time())
         now = self._rooms.records.begin(prediction_id)
         if now is None:
             return
         with self._lock:
-            self._running[now.id] = now
+            self._running[now.attempt_id] = now
         try:
             self._bring_to_an_end(now)
+        except (GivenUp, *DATABASE_AWAY):
+            self._leave([now])
+            raise
         finally:
             with self._lock:
-                del self._running[now.id]
+                self._running.pop(now.attempt_id, None)
 
     def cancel_ended(self) -> None:
         """Stop the work on predictions that are over: cancelled, or past their deadline."""
-        with self._lock:
-            running = dict(self._running)
-        for prediction_id in self._rooms.records.cancelled_among(list(running)):
-            self._backends[running[prediction_id].model].cancel(prediction_id)
+        running = self._all_running()
+        over = self._rooms.records.ended_among([now.id for now in running])
+        self._cancel([now for now in running if now.id in over])
 
     def give_up(self) -> None:
         """Stop all work at once and change nothing more of any prediction: others have it, or soon will."""
         self._given_up.set()
+        running = self._all_running()
+        self._cancel(running)
+        self._leave(running)
+
+    def _all_running(self) -> list[Prediction]:
         with self._lock:
-            running = dict(self._running)
-        for now in running.values():
-            self._backends[now.model].cancel(now.id)
+            return list(self._running.values())
+
+    def _cancel(self, attempts: Sequence[Prediction]) -> None:
+        for now in attempts:
+            self._backends[now.model].cancel(now.attempt_id)
+
+    def _leave(self, attempts: Sequence[Prediction]) -> None:
+        """To others, on purpose. Each is told of once, by whoever comes first.
+
+        Not what a broken engine leaves: this process dies with it, and what it made may be the cause.
+        """
+        with self._lock:
+            left = [now for now in attempts if self._running.pop(now.attempt_id, None) is not None]
+        if self.broken is None:
+            self._handovers.add(*left)
 
     def _go_on(self) -> None:
         if self._given_up.is_set():
             raise GivenUp
 
-    @property
-    def running(self) -> int:
-        return len(self._running)
-
     def _bring_to_an_end(self, now: Prediction) -> None:
         records = self._rooms.records
         try:
-            if now.attempt > self._most_attempts:
-                records.finish(
-                    now, Status.FAILED, error=f"It was begun {self._most_attempts} times and never came to an end."
-                )
+            if now.cut_short >= self._most_attempts:
+                records.finish(now, Status.FAILED, error=f"It was begun {now.cut_short} times, and never ended.")
                 return
             self._tell(now, "start")
             with tempfile.TemporaryDirectory(dir=self._folder) as folder:
@@ -137,8 +154,9 @@ class PredictionRunner:
 
     def _make(self, now: Prediction, folder: Path) -> None:
         inputs = self._inputs(now, folder)
+        self._go_on()  # they may have taken long to come, and no backend knew yet what to stop
         report = _Report(now, self._rooms, self._tell, self._go_on)
-        made = self._backends[now.model].make(now.id, inputs, folder, now.streaming, report)
+        made = self._backends[now.model].make(now.attempt_id, inputs, folder, now.streaming, report)
         report.flush()
         self._keep(now, made)
 
@@ -152,7 +170,8 @@ class PredictionRunner:
 
     def _file(self, now: Prediction, name: str, value: str, path: Path) -> Path:
         if not value.startswith(FILE_PREFIX):
-            return fetch_url(value, name, path, self._limits).path
+            fetch_url(value, name, path, self._limits)
+            return path
         file = self._rooms.files.get(value.removeprefix(FILE_PREFIX), now.owner)
         if file is None:  # its owner may delete it while the prediction waits
             raise InvalidRequest(name, "was deleted before this began. Send it again.")
@@ -162,14 +181,14 @@ class PredictionRunner:
         """The bytes, then file and end of the prediction in one transaction."""
         described: dict[str, Any] = {"name": made.name, "content_type": made.content_type, "kind": OUTPUT}
         expires_at = time.time() + self._keep_seconds
-        file: File = self._rooms.files.put_bytes(made.path, owner=now.owner, expires_at=expires_at, **described)
+        file: File = self._rooms.files.stage(made.path, owner=now.owner, expires_at=expires_at, **described)
         with self._rooms.engine.begin() as connection:
             kept = self._rooms.records.finish(
                 now, Status.SUCCEEDED, connection, output=file.id, metrics=made.metrics,
                 audio_seconds=made.metrics.get("audio_seconds", now.audio_seconds),
             )  # fmt: skip
             if kept:
-                self._rooms.files.add(file, connection)
+                self._rooms.files.publish(file, connection)
         if kept:
             self._rooms.records.tell(now.id)
         else:  # cancelled in the last moment
@@ -206,6 +225,5 @@ class _Report:
         now = self._now
         if not self._rooms.records.report(now, now.progress, now.audio_seconds, now.logs):
             raise Cancelled(f"Prediction {now.id} is over.")
-        if len(self._logs) > self._said:
+        if len(self._logs) > self._said and self._tell(now, "logs"):  # else it is tried again in the next report
             self._said = len(self._logs)
-            self._tell(now, "logs")

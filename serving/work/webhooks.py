@@ -18,10 +18,10 @@ from serving.public_http import AddressRefused
 
 EVENTS = ("start", "output", "logs", "completed")
 DEFAULT_EVENTS = ("output", "completed")  # "whenever there are new outputs or the prediction has finished"
-INTERVAL_SECONDS = 0.5  # between two output, or two logs, events of a prediction
+INTERVAL_SECONDS = 0.5  # at least, between two logs events of a prediction
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = 32  # standardwebhooks.com asks for 24 to 64
-TRANSIENT_STATUSES = (408, 409, 425, 429)  # the only 4xx that another attempt may change
+GONE = 410  # the one status that says for ever; a receiver that is deployed just now answers 401, 403 or 404 too
 
 
 def make_secret() -> str:
@@ -82,48 +82,13 @@ def parse_events(value: Any, field: str) -> tuple[str, ...]:
     return tuple(event for event in EVENTS if event in value)
 
 
-class Throttle:
-    """When one kind of event of one prediction may be sent: at once, but no sooner than `interval` after the last.
-
-    What comes too soon is not lost: it leaves one message owed, which `due` gives out when its time has come. As a
-    message says how the prediction stands when it is sent, one makes up for many. Times are of any one clock that
-    does not go back, in seconds. Start and completed are not throttled.
-    """
-
-    def __init__(self, interval: float = INTERVAL_SECONDS) -> None:
-        self._interval = interval
-        self._sent = 0
-        self._open_at: float | None = None  # None: always
-        self.pending = False
-
-    def next(self, now: float) -> int | None:
-        """Something happened: the number (1, 2, …) of the message to send now, or None, and then it is pending."""
-        self.pending = True
-        return self.due(now)
-
-    def due(self, now: float) -> int | None:
-        """The number of the message to send now for what is pending, if its time has come."""
-        if not self.pending or (self._open_at is not None and now < self._open_at):
-            return None
-        self.pending = False
-        self._sent += 1
-        self._open_at = now + self._interval
-        return self._sent
-
-    @property
-    def due_at(self) -> float | None:
-        """When what is pending may be sent; None if nothing is."""
-        return self._open_at if self.pending else None
-
-
 class DeliveryFailed(Exception):
-    """A message was not taken. `retry`: whether it may be the next time. `status`: the answer's, if there was one."""
+    """A message was not taken. `retry`: whether it may be the next time."""
 
-    def __init__(self, reason: str, retry: bool, status: int | None = None) -> None:
-        super().__init__(reason, retry, status)  # all of them, so that a copy can be made from `args`
+    def __init__(self, reason: str, retry: bool) -> None:
+        super().__init__(reason, retry)  # both, so that a copy can be made from `args`
         self.reason = reason
         self.retry = retry
-        self.status = status
 
     def __str__(self) -> str:
         return self.reason
@@ -146,8 +111,4 @@ def post_webhook(client: httpx.Client, url: str, body: bytes, headers: Mapping[s
     except httpx.HTTPError as error:
         raise DeliveryFailed(f"no answer ({type(error).__name__}: {error})", retry=True) from error
     if not 200 <= status <= 299:
-        raise DeliveryFailed(f"answered with status {status}", retry=_may_pass(status), status=status)
-
-
-def _may_pass(status: int) -> bool:
-    return not 400 <= status <= 499 or status in TRANSIENT_STATUSES
+        raise DeliveryFailed(f"answered with status {status}", retry=status != GONE)

@@ -10,17 +10,19 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serving.public_http import public_client
 from serving.storage.database import DATABASE_AWAY
 from serving.storage.lease import Lease
-from serving.work import queue as queues
+from serving.work import workflows
 from serving.work.backend import Backends
-from serving.work.janitor import RESCUE_SECONDS, TICK_SECONDS, Janitor, Rescue, announce_unbegun
+from serving.work.handovers import Handovers
+from serving.work.janitor import Chore, Janitor
 from serving.work.notifier import Notifier
+from serving.work.rescue import Rescue
 from serving.work.runner import PredictionRunner, Storage
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ WEBHOOK_SECONDS = 20.0
 MOST_WORKERS_OF_A_NAME = 1000
 LEASE_SECONDS = 1.0  # how often it is asked whether the lease is held
 AGAIN_SECONDS = 2.0  # between two tries to begin while the database is away
+CANCEL_SECONDS = 0.1  # until what was cancelled is stopped
+RESCUE_SECONDS = 3.0  # how often it is asked what was lost
 
 
 class WorkerProcess:
@@ -40,6 +44,7 @@ class WorkerProcess:
     ) -> None:
         """load: gives the models. on_error: hears, in another thread, why this process can work no more."""
         self._service, self._load, self._on_error = service, load, on_error
+        self._handovers = Handovers(service.records)  # longer than one lease: it may be lost with the database
         self._over = threading.Event()
         self._loaded = threading.Event()
         self._thread = threading.Thread(target=self._run, name="working", daemon=True)
@@ -97,11 +102,13 @@ class WorkerProcess:
         rooms = Storage(service.engine, service.records, service.files, service.live)
         folder = self._folder(name)
         runner = PredictionRunner(
-            rooms, backends, settings.fetching, settings.keep_seconds, folder, notifier.notify, settings.most_attempts
-        )
-        stack.enter_context(self._janitor(runner, notifier, name))
-        workflows = queues.Workflows(runner.work, notifier.notify_end, notifier.deliver)
-        queues.launch(service.queue, name, workflows, settings.at_once)
+            rooms, backends, settings.fetching, settings.keep_seconds, folder, self._handovers, notifier.notify,
+            settings.most_attempts,
+        )  # fmt: skip
+        running = workflows.Running()
+        stack.enter_context(Janitor(self._chores(runner, notifier, name, running)))
+        wanted = workflows.Workflows(runner.work, notifier.notify_end, notifier.deliver)
+        workflows.launch(service.queue, name, wanted, settings.at_once, running)
         stack.callback(self._leave, runner, name, lease)
         return runner
 
@@ -110,9 +117,9 @@ class WorkerProcess:
         self.launched = False
         if not lease.held:
             runner.give_up()
-            queues.stop(0, runner.give_up)
+            workflows.stop(0, runner.give_up)
             return
-        queues.stop(self._service.settings.grace_seconds if runner.broken is None else 0, runner.give_up)
+        workflows.stop(self._service.settings.grace_seconds if runner.broken is None else 0, runner.give_up)
         for workflow_id, queue_name in self._service.queue.running_on(name):
             self._service.queue.hand_back(workflow_id, queue_name)
 
@@ -127,15 +134,17 @@ class WorkerProcess:
         folder.mkdir(parents=True, mode=0o700)
         return folder
 
-    def _janitor(self, runner: PredictionRunner, notifier: Notifier, name: str) -> AbstractContextManager[object]:
+    def _chores(
+        self, runner: PredictionRunner, notifier: Notifier, name: str, running: workflows.Running
+    ) -> list[Chore]:
         service = self._service
-        return Janitor(
-            {
-                runner.cancel_ended: TICK_SECONDS,
-                Rescue(service.records, service.queue, name, service.lease_of): RESCUE_SECONDS,
-                lambda: announce_unbegun(service.records, notifier.notify_end): RESCUE_SECONDS,
-            }
-        )
+        rescue = Rescue(service.records, service.queue, name, running, service.lease_of)
+        return [
+            Chore("cancelling", CANCEL_SECONDS, runner.cancel_ended),
+            Chore("rescue", RESCUE_SECONDS, rescue),
+            Chore("announcements", RESCUE_SECONDS, notifier.announce_ended),
+            Chore("handovers", RESCUE_SECONDS, self._handovers.tell),
+        ]
 
 
 def _host() -> str:

@@ -1,63 +1,119 @@
-"""Door 2's streams: a prediction's audio and its events, while it is made. Both also by signed link."""
+"""Door 2's streams: a prediction's audio and its events, while it is made. The events also by signed link."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+import os
+import threading
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import Annotated, BinaryIO
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from models.audio.encode import CONTENT_TYPES, AudioFormat
-from models.errors import ParleyError
+from models.errors import Overloaded, ParleyError
 from serving.audio_stream import AudioStream
+from serving.doors.files import send
 from serving.doors.predictions.events import events_of
 from serving.doors.predictions.routes import found
+from serving.kept_audio import kept_file, made_rate, open_converted
+from serving.rendering import Rendering
 from serving.service import Service
-from serving.storage.records import Status
+from serving.storage.records import Prediction, Status
+from serving.storage.store import CHUNK_BYTES
 from serving.web import response_schemas
 from serving.web.gate import ServiceDep, caller, gate_of
+from serving.web.hangup import WhileHeard, leaving, unless_gone
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 EVENTS = "text/event-stream"
 
 
-@router.get("/{prediction_id}/stream", **response_schemas.gives_bytes(EVENTS, 200, schema=response_schemas.EVENT))
+@router.get(
+    "/{prediction_id}/stream",
+    openapi_extra=response_schemas.BY_LINK_TOO,
+    **response_schemas.gives_bytes(EVENTS, 200, schema=response_schemas.EVENT),
+)
 async def stream(
     prediction_id: str,
     request: Request,
     service: ServiceDep,
     expiry: Annotated[int | None, Query()] = None,
     signature: Annotated[str | None, Query()] = None,
-) -> StreamingResponse:
+) -> Response:
     """Its events: logs, output, error, done."""
     owner = await run_in_threadpool(_owner, prediction_id, request, service, expiry, signature)
     prediction = await run_in_threadpool(found, service, prediction_id, owner)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events_of(prediction, service), 200, headers, EVENTS)
+    async with leaving() as leave:
+        leave.enter_context(service.listeners.place(owner))
+    return WhileHeard(events_of(prediction, service), leave.close, headers, EVENTS)
 
 
-@router.get("/{prediction_id}/audio", **response_schemas.gives_bytes("audio/*", 200))
+@router.get("/{prediction_id}/audio", **response_schemas.gives_bytes("audio/*", 200, 206, errors=(409, 410, 416)))
 async def audio(
     prediction_id: str,
+    request: Request,
     service: ServiceDep,
     owner: Annotated[str, Depends(caller)],
     output_format: Annotated[AudioFormat, Query(alias="format")] = "wav",
-) -> StreamingResponse:
-    """Its audio from the first sample, as it is made. Waits for the first sound; breaks off if the rest fails."""
+    wanted: Annotated[str | None, Header(alias="range")] = None,
+) -> Response:
+    """Its audio from the first sample, as it is made: waits for the first sound, breaks off if the rest fails.
+
+    Of a prediction that is over, a whole file; in the format that was asked for first, also by ranges of bytes.
+    """
     prediction = await run_in_threadpool(found, service, prediction_id, owner)
-    listening = AudioStream(service, prediction, output_format)
     try:
-        content: AsyncIterator[bytes] = await listening.open()
+        if prediction.status.final:
+            return await _whole(prediction, request, service, output_format, wanted)
+        return await _live(prediction, request, service, output_format)
+    except Overloaded:
+        raise
     except ParleyError as error:
         ended = await run_in_threadpool(found, service, prediction_id, owner)
         raise HTTPException(410 if ended.status is Status.SUCCEEDED else 409, str(error)) from error
-    headers = {
+
+
+async def _live(prediction: Prediction, request: Request, service: Service, output_format: AudioFormat) -> Response:
+    listening = AudioStream(service, prediction, output_format)
+    async with leaving() as leave:
+        leave.enter_context(service.listeners.place(prediction.owner))
+        leave.callback(listening.close)
+        content = await unless_gone(request.receive, listening.open())
+    headers = _headers(prediction, output_format, listening.sample_rate)
+    return WhileHeard(content, leave.close, headers, CONTENT_TYPES[output_format])
+
+
+async def _whole(
+    ended: Prediction, request: Request, service: Service, output_format: AudioFormat, wanted: str | None
+) -> Response:
+    file = await run_in_threadpool(kept_file, ended, service.files)
+    headers = _headers(ended, output_format, Rendering(output_format).heard_rate(made_rate(ended)))
+    if file.content_type == CONTENT_TYPES[output_format]:
+        return await run_in_threadpool(send, file, service, wanted, headers)
+    left = threading.Event()
+    convert = partial(open_converted, ended, service.files, output_format, left)
+    async with leaving() as leave:
+        leave.enter_context(service.listeners.place(ended.owner))
+        leave.callback(left.set)
+        converted = await unless_gone(request.receive, service.listeners.run(convert))
+        leave.callback(converted.close)
+    headers["Content-Length"] = str(os.fstat(converted.fileno()).st_size)
+    return WhileHeard(_bytes_of(converted), leave.close, headers, CONTENT_TYPES[output_format])
+
+
+async def _bytes_of(file: BinaryIO) -> AsyncGenerator[bytes]:
+    while piece := await run_in_threadpool(file.read, CHUNK_BYTES):
+        yield piece
+
+
+def _headers(prediction: Prediction, output_format: AudioFormat, sample_rate: int) -> dict[str, str]:
+    return {
         "Cache-Control": "no-store",
-        "X-Sample-Rate": str(listening.sample_rate),
+        "X-Sample-Rate": str(sample_rate),
         "Content-Disposition": f'inline; filename="{prediction.id}.{output_format}"',
     }
-    return StreamingResponse(content, 200, headers, CONTENT_TYPES[output_format])
 
 
 def _owner(prediction_id: str, request: Request, service: Service, expiry: int | None, signature: str | None) -> str:

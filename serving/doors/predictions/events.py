@@ -1,25 +1,30 @@
 """A prediction as server-sent events, as Replicate's clients read them: logs, output, error, done. Knows no route."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from starlette.concurrency import run_in_threadpool
 
 from serving.service import Service
+from serving.storage.current import current
 from serving.storage.records import Prediction, Status
 
 QUIET_SECONDS = 15.0  # then a comment keeps the line open
+LOST = "note: some lines are missing here: only the newest are kept.\n"
+_RECOGNISED = 20  # characters by which it is found where old logs go on in new ones: fewer may agree by chance
 
 
-async def events_of(prediction: Prediction, service: Service) -> AsyncIterator[str]:
-    """The text of an event stream; ends with `done`."""
-    number, said = 0, 0
+async def events_of(prediction: Prediction, service: Service) -> AsyncGenerator[str]:
+    """The text of an event stream; ends with `done`. What an attempt that begins anew says is said anew."""
+    number, last = 0, prediction
+    last_logs = ""
     while True:
-        now = await _next(prediction, service, said)
-        if now.logs[said:]:
+        now = await _next(prediction, service, last.attempt, last_logs)
+        new = unsaid(last_logs if now.attempt == last.attempt else "", now.logs)
+        last, last_logs = now, now.logs
+        if new:
             number += 1
-            yield _event("logs", now.logs[said:], now, number)
-            said = len(now.logs)
+            yield _event("logs", new, now, number)
         elif not now.status.final:
             yield ": still here\n\n"
         if now.status.final:
@@ -29,16 +34,27 @@ async def events_of(prediction: Prediction, service: Service) -> AsyncIterator[s
             return
 
 
-async def _next(prediction: Prediction, service: Service, said: int) -> Prediction:
-    async def ask() -> Prediction:
-        now = await run_in_threadpool(service.records.get, prediction.id)
-        assert now is not None, prediction.id
-        return now
+def unsaid(before: str, logs: str) -> str:
+    """What logs say beyond what they said before. They lose their beginning as they grow over what is kept of them."""
+    if logs.startswith(before) or not logs:
+        return logs[len(before) :]
+    at, beginning = 0, logs[:_RECOGNISED]
+    while (at := before.find(beginning, at)) >= 0:
+        if logs.startswith(before[at:]):
+            return logs[len(before) - at :]
+        at += 1
+    return LOST + logs
+
+
+async def _next(prediction: Prediction, service: Service, attempt: int, logs: str) -> Prediction:
+    """As soon as there is something new; else after QUIET_SECONDS."""
 
     def enough(now: Prediction) -> bool:
-        return now.status.final or len(now.logs) > said
+        return now.status.final or (now.logs != "" and (now.attempt, now.logs) != (attempt, logs))
 
-    return await service.changes.until(prediction.id, ask, enough, QUIET_SECONDS)
+    return await service.changes.until(
+        prediction.id, lambda: current(service.records, prediction.id), enough, QUIET_SECONDS
+    )
 
 
 async def _ends(now: Prediction, service: Service) -> list[tuple[str, str]]:

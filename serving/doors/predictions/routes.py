@@ -1,5 +1,6 @@
 """Door 2: predictions as Replicate's HTTP API has them. Source: its OpenAPI document and its two official clients."""
 
+import logging
 import time
 from typing import Annotated, Any
 
@@ -16,17 +17,22 @@ from serving.intake import Submission
 from serving.prediction_json import as_waited_for
 from serving.public_http import check_public_url
 from serving.service import Service
+from serving.storage.current import current
+from serving.storage.database import DATABASE_AWAY, in_short
 from serving.storage.records import Prediction
 from serving.web import response_schemas
 from serving.web.gate import CallerName, CreatorName, ServiceDep
+from serving.web.json_bodies import JsonRoute
 from serving.work.webhooks import EVENTS, parse_events
 
+log = logging.getLogger("parley")
+
 DOOR = "predictions"
-PAGE = 100  # predictions
+PAGE_SIZE = 100  # predictions
 EXAMPLE: dict[str, Any] = {"input": {"text": "[S1] Hey. [S2] Hello."}}
 MOST_INPUTS = 100  # names of one input, known or not: each unknown one is told of
 
-router = APIRouter(prefix="/v1", tags=["predictions"])
+router = APIRouter(prefix="/v1", tags=["predictions"], route_class=JsonRoute)
 Prefer = Annotated[str | None, Header(description="wait, wait=1 to wait=60, or respond-async")]
 ModelOwner = Annotated[str, Path(examples=[OWNER])]
 ModelName = Annotated[str, Path(examples=[DIA.name])]
@@ -107,12 +113,16 @@ async def _create(
 ) -> Response:
     began, seconds, deadline = time.monotonic(), wait_seconds(prefer), cancel_seconds(cancel_after)
     accepted = await run_in_threadpool(_accept, model, asked, service, owner, deadline)
-    if seconds is None:
-        return JSONResponse(await run_in_threadpool(service.json.show, accepted), 201)
-    # Clients count from when they asked, and give up half a second after that many.
-    now = await ended(service, accepted, max(0.0, seconds - (time.monotonic() - began)))
-    shown = await run_in_threadpool(service.json.show, now)
-    return JSONResponse(as_waited_for(shown), 201 if now.status.final else 202)
+    try:
+        if seconds is None:
+            return JSONResponse(await run_in_threadpool(service.json.show, accepted), 201)
+        # Clients count from when they asked, and give up half a second after that many.
+        now = await ended(service, accepted, max(0.0, seconds - (time.monotonic() - began)))
+        shown = await run_in_threadpool(service.json.show, now)
+        return JSONResponse(as_waited_for(shown), 201 if now.status.final else 202)
+    except DATABASE_AWAY as error:  # it is kept, so its caller must hear its id
+        log.warning("prediction %s is kept; the database went away: %s", accepted.id, in_short(error))
+        return JSONResponse(service.json.remembered(accepted), 202)
 
 
 def _accept(model: ServedModel, asked: Request, service: Service, owner: str, deadline: float | None) -> Prediction:
@@ -127,13 +137,9 @@ def _accept(model: ServedModel, asked: Request, service: Service, owner: str, de
 
 async def ended(service: Service, prediction: Prediction, seconds: float | None) -> Prediction:
     """The prediction at its end, or as it is after so many seconds."""
-
-    async def ask() -> Prediction:
-        now = await run_in_threadpool(service.records.get, prediction.id)
-        assert now is not None, prediction.id
-        return now
-
-    return await service.changes.until(prediction.id, ask, lambda now: now.status.final, seconds)
+    return await service.changes.until(
+        prediction.id, lambda: current(service.records, prediction.id), lambda now: now.status.final, seconds
+    )
 
 
 def found(service: Service, prediction_id: str, owner: str) -> Prediction:
@@ -164,9 +170,9 @@ def model_of(version: str) -> ServedModel:
 def _page(service: Service, owner: str, cursor: str | None) -> dict[str, Any]:
     way, place = _place(service, owner, cursor)
     after, before = (place, None) if way == "after" else (None, place)
-    rows = service.records.page(owner, limit=PAGE + 1, door=DOOR, after=after, before=before)
-    more = len(rows) > PAGE
-    rows = rows[:PAGE] if way == "after" else rows[-PAGE:]
+    rows = service.records.page(owner, limit=PAGE_SIZE + 1, door=DOOR, after=after, before=before)
+    more = len(rows) > PAGE_SIZE
+    rows = rows[:PAGE_SIZE] if way == "after" else rows[-PAGE_SIZE:]
     older = rows and (more if way == "after" else True)
     newer = rows and place is not None and (more if way == "before" else True)
     return {

@@ -66,8 +66,7 @@ def in_their_words() -> Iterator[None]:
     try:
         yield
     except InvalidRequest as error:
-        (field, problem), *others = ((_FIELDS.get(name, name), text) for name, text in error.problems)
-        raise InvalidRequest(field, problem, tuple(others)) from error
+        raise InvalidRequest.of((_FIELDS.get(name, name), text) for name, text in error.problems) from error
 
 
 def asked_of(wanted: SpeechRequest, voices: Voices, owner: str) -> Submission:

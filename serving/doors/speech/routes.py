@@ -12,7 +12,6 @@ The voice speaks a text that names nobody. A text with [S1] and [S2] is a dialog
 is then that of [S1], or of both where its transcript names both.
 """
 
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -25,12 +24,13 @@ from serving.doors.speech.request import SpeechRequest, asked_of, in_their_words
 from serving.service import Service
 from serving.storage.records import Prediction
 from serving.web.gate import CreatorName, ServiceDep
-from serving.web.hangup import WhileHeard, unless_gone
+from serving.web.hangup import WhileHeard, leaving, unless_gone
+from serving.web.json_bodies import JsonRoute
 
 PCM_RATE = 24_000  # Hz, OpenAI's
 EVENTS = "text/event-stream"
 
-router = APIRouter(prefix="/v1/audio", tags=["speech"])
+router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
 
 def _content_type(response_format: AudioFormat) -> str:
@@ -44,19 +44,18 @@ _ANSWERS: dict[str, Any] = {kind: {} for kind in (*map(_content_type, CONTENT_TY
 @router.post("/speech", status_code=200, response_class=WhileHeard, responses={200: {"content": _ANSWERS}})
 async def create(wanted: SpeechRequest, request: Request, service: ServiceDep, owner: CreatorName) -> Response:
     """Speak a text: bytes of audio, or events that carry them. Answers as soon as there is something to hear."""
-    with in_their_words():
-        prediction = await run_in_threadpool(_accept, wanted, service, owner)
-        leave = partial(service.records.cancel, prediction.id)
-        listening = _listening(wanted, prediction, service)
-        try:
+    async with leaving() as leave:
+        leave.enter_context(service.listeners.place(owner))
+        with in_their_words():
+            prediction = await run_in_threadpool(_accept, wanted, service, owner)
+            leave.callback(service.records.cancel, prediction.id)
+            listening = _listening(wanted, prediction, service)
+            leave.callback(listening.close)
             content = await unless_gone(request.receive, listening.open())
-        except BaseException:
-            await run_in_threadpool(leave)
-            raise
     headers = _headers(wanted, listening.sample_rate)
     if wanted.stream_format == "sse":
-        return WhileHeard(events_of(content, prediction, service), leave, headers, EVENTS)
-    return WhileHeard(content, leave, headers, _content_type(wanted.response_format))
+        return WhileHeard(events_of(content, prediction, service), leave.close, headers, EVENTS)
+    return WhileHeard(content, leave.close, headers, _content_type(wanted.response_format))
 
 
 def _accept(wanted: SpeechRequest, service: Service, owner: str) -> Prediction:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, shown
 from models.inputs import DialogueInputs
 from serving.catalog import DIA
 
@@ -90,8 +90,7 @@ class Dialect:
     def in_own_words(self, error: InvalidRequest) -> InvalidRequest:
         """The model's complaint about its inputs, of the names they have in this door."""
         names = {s.input: f"configs.{name}" for name, s in self.settings.items()} | {self.prompt: "prompt"}
-        (first, problem), *others = ((names.get(name, name), text) for name, text in error.problems)
-        return InvalidRequest(first, problem, tuple(others))
+        return InvalidRequest.of((names.get(name, name), text) for name, text in error.problems)
 
 
 def script_of(prompt: str) -> str:
@@ -129,12 +128,6 @@ DIALECTS: Mapping[str, Dialect] = {
     **{f"musicgen-stereo-{size}": SOUND for size in _MUSIC},
     "dia": _dia(),
 }
-
-
-def shown(value: Any, longest: int = 60) -> str:
-    """A caller's value in a message, shortened."""
-    text = repr(value)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def printable(name: str, longest: int = 60) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, shown
 from serving.catalog import MODELS, OWNER, ServedModel
-from serving.doors.tasks.dialects import DEFAULT_MODEL, DIALECTS, SOUND, Dialect, Range, printable, shown
+from serving.doors.tasks.dialects import DEFAULT_MODEL, DIALECTS, SOUND, Dialect, Range, printable
 
 BODY_FIELDS = ("prompt", "configs")
 MOST_MEMBERS = 100  # of an object, known or not: each unknown one is told of
@@ -35,7 +35,7 @@ def read_task(body: Any, served: Mapping[str, ServedModel] = MODELS) -> TaskRequ
     problems = [*_unknown(fields), *_of_prompt(prompt), *_half_characters({"prompt": prompt}, "")]
     problems += [*_half_characters(configs, "configs."), *_of_model(name, configs, served)]
     if problems:
-        raise InvalidRequest(*problems[0], tuple(problems[1:]))
+        raise InvalidRequest.of(problems)
     assert isinstance(prompt, str), prompt
     dialect = DIALECTS[name]
     spoken = dialect.spoken(prompt)

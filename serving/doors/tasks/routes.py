@@ -3,6 +3,7 @@
 A task is a prediction whose door is "tasks": it waits in the same queue and is kept as long.
 """
 
+import logging
 import re
 import uuid
 from typing import Annotated, Any
@@ -18,16 +19,20 @@ from serving.doors.tasks.request import BODY_SCHEMA, TaskRequest, read_key, read
 from serving.doors.tasks.task_json import TaskJson, TaskState, envelope, error_of, state_of
 from serving.intake import Submission
 from serving.service import Service
+from serving.storage.database import DATABASE_AWAY, in_short
 from serving.storage.records import Prediction
 from serving.web import response_schemas
 from serving.web.gate import CallerName, CreatorName, ServiceDep
+from serving.web.json_bodies import JsonRoute
 from serving.web.middleware import started_at
+
+log = logging.getLogger("parley")
 
 DOOR = "tasks"
 USUAL_PAGE, LONGEST_PAGE = 20, 100  # tasks
 _ID = re.compile(r"[0-9a-f]{32}")  # what stands for anything else is not looked for
 
-router = APIRouter(prefix="/ai", tags=["tasks"])
+router = APIRouter(prefix="/ai", tags=["tasks"], route_class=JsonRoute)
 
 
 def _started(request: Request) -> float:
@@ -37,14 +42,19 @@ def _started(request: Request) -> float:
 Started = Annotated[float, Depends(_started)]
 Sent = Annotated[Any, Body(), WithJsonSchema(BODY_SCHEMA)]
 Key = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="The same key and body: the same task, not a second one.")
+    str | None, Header(alias="Idempotency-Key", description="For 24 hours the same key and body are the same task.")
 ]
 
 
 @router.post("/audio_generation", **response_schemas.gives(response_schemas.TaskAnswer))
 def create(sent: Sent, service: ServiceDep, owner: CreatorName, started: Started, key: Key = None) -> dict[str, Any]:
     """Start a task. It is answered at once; ask for its status then."""
-    return envelope(_json(service).show(_accept(service, owner, read_task(sent), read_key(key))), started)
+    task = _accept(service, owner, read_task(sent), read_key(key))
+    try:
+        return envelope(_json(service).show(task), started)
+    except DATABASE_AWAY as error:  # it is kept, so its caller must hear its id
+        log.warning("task %s is kept; the database went away: %s", task.id, in_short(error))
+        return envelope(_json(service).remembered(task), started)
 
 
 @router.get("/audio_generation/{task_id}", **response_schemas.gives(response_schemas.TaskAnswer))
@@ -54,7 +64,10 @@ def status(task_id: str, service: ServiceDep, owner: CallerName, started: Starte
     return envelope(_json(service).show(_found(service, task_id, owner)), started)
 
 
-@router.get("/audio_generation/{task_id}/result", **response_schemas.gives_bytes("audio/*", 200, 206))
+@router.get(
+    "/audio_generation/{task_id}/result",
+    **response_schemas.gives_bytes("audio/*", 200, 206, errors=(409, 410, 416)),
+)
 def result(
     task_id: str, service: ServiceDep, owner: CallerName, wanted: Annotated[str | None, Header(alias="range")] = None
 ) -> StreamingResponse:
@@ -70,8 +83,8 @@ def result(
     return send(file, service, wanted)
 
 
-@router.delete("/audio_generation/{task_id}", **response_schemas.gives(response_schemas.TaskAnswer))
-@router.post("/audio_generation/{task_id}/cancel", **response_schemas.gives(response_schemas.TaskAnswer))
+@router.delete("/audio_generation/{task_id}", **response_schemas.gives(response_schemas.TaskAnswer, errors=(409,)))
+@router.post("/audio_generation/{task_id}/cancel", **response_schemas.gives(response_schemas.TaskAnswer, errors=(409,)))
 def cancel(task_id: str, service: ServiceDep, owner: CallerName, started: Started) -> dict[str, Any]:
     """Stop it, waiting or running. One that is over stays as it ended."""
     cancelled = service.records.cancel(_found(service, task_id, owner).id)

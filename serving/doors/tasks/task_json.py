@@ -63,9 +63,7 @@ def error_of(task: Prediction) -> str | None:
     """Why it failed; what its caller can mend by the names of this door."""
     if not task.problems:
         return task.error
-    (name, text), *others = task.problems
-    error = InvalidRequest(name, text, tuple((n, t) for n, t in others))
-    return str(DIALECTS[_name_of(task)].in_own_words(error))
+    return str(DIALECTS[_name_of(task)].in_own_words(InvalidRequest.of(task.problems)))
 
 
 class TaskJson:
@@ -77,7 +75,13 @@ class TaskJson:
 
     def show(self, task: Prediction) -> dict[str, Any]:
         """Every file in it is a signed link, made now. Moments are ISO 8601, UTC; null for what has not come yet."""
-        shown, result = self._json_of.show(task), self.result(task)
+        return self._shown(task, self._json_of.show(task), self.result(task))
+
+    def remembered(self, task: Prediction) -> dict[str, Any]:
+        """What can be said of one that was just started while the database is away."""
+        return self._shown(task, self._json_of.remembered(task), None)
+
+    def _shown(self, task: Prediction, shown: dict[str, Any], result: File | None) -> dict[str, Any]:
         return {
             "task_id": task.id,
             **_asked(task, shown["input"]),
