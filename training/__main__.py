@@ -44,6 +44,7 @@ def main() -> None:
     trip.add_argument("--to", type=Path, default=RUN / "round-trip")
     trip.add_argument("--codec", type=Path, default=BUILTIN / "codec")
     trip.add_argument("--count", type=int, default=20, help="readings of each voice (default: %(default)s)")
+    trip.add_argument("--texts", type=Path, help="one a line, to be read now; the corpus is not asked then")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     globals()[f"_{options.step.replace('-', '_')}"](options)
@@ -147,9 +148,15 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _round_trip(options: argparse.Namespace) -> None:
-    from training.round_trip import write_round_trips
+    from training.round_trip import readings_of, readings_of_corpus, write_round_trips
 
-    write_round_trips(options.run, options.codec, options.to, options.count)
+    if options.texts:
+        from training.teachers import TEACHERS
+
+        readings = readings_of(options.texts.read_text(encoding="utf-8").splitlines(), TEACHERS)
+    else:
+        readings = readings_of_corpus(options.run / "corpus", options.count)
+    write_round_trips(options.run, options.codec, options.to, readings)
 
 
 if __name__ == "__main__":
