@@ -136,7 +136,8 @@ def _speakers(first: int, mixing: Mixing, random: np.random.Generator) -> list[i
         return [first]
     if kind < mixing.one + mixing.same_speaker:
         return [first] * int(random.integers(2, mixing.most_joined + 1))
-    return [(first + i) % 2 for i in range(int(random.integers(2, mixing.most_turns + 1)))]
+    turns = [(first + i) % 2 for i in range(int(random.integers(2, mixing.most_turns + 1)))]
+    return [speaker for speaker in turns for _ in range(1 + (random.random() < mixing.longer_turns))]
 
 
 def _choose(
