@@ -1,6 +1,8 @@
 """Joined utterances keep their labels, batches are the grids of inference, the stream is a function of its place."""
 
+import re
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -90,6 +92,16 @@ def test_every_utterance_is_used_once_and_all_kinds_occur() -> None:
     kinds = Counter((int((e.ids == 1).sum()), int((e.ids == 2).sum())) for e in examples)
     assert {(1, 0), (0, 1), (1, 1)} <= set(kinds)
     assert any(a + b > 2 for a, b in kinds)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_turns_of_a_dialogue_may_have_two_utterances(share: float) -> None:
+    mixing = replace(MIXING, one=0.0, same_speaker=0.0, pause_share=0.0, longer_turns=share)
+    examples = mix(utterances(200), SILENCE, mixing, np.random.default_rng(1))
+    dialogues = [bytes(e.ids.tolist()) for e in examples if {1, 2} <= set(e.ids.tolist())]
+    longer = [text for text in dialogues if re.search(rb"\. [a-z]", text)]
+    assert len(dialogues) > 20
+    assert bool(longer) == (share > 0)
 
 
 def test_codes_and_targets_are_the_grid_of_inference() -> None:
