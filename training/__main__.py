@@ -32,7 +32,7 @@ def main() -> None:
     _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), steps=1500)
     steps.add_parser("pronunciations", help="write down how words are read")
     language = steps.add_parser("language", help="train the language model")
-    language.add_argument("--minutes", type=float, default=100, help="of training in all (default: %(default)s)")
+    language.add_argument("--minutes", type=float, default=300, help="of training in all (default: %(default)s)")
     language.add_argument("--threads", type=int, default=2)
     language.add_argument("--cooldown-from", type=Path, help="end the run from this checkpoint within --minutes")
     export = steps.add_parser("export", help="write the checkpoint in the published formats")
