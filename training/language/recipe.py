@@ -71,6 +71,7 @@ class Corruption:
     drop_row: float = 0.6  # times severity: a row's embedding is zero
     drop_detail: float = 0.6  # times severity: that of all codebooks but the first
     replace_row: float = 0.5  # times severity: a row's codes are those of another row
+    swap_voice: float = 0.25  # share of examples with a stretch in the other voice's units: tags tell the voice
 
 
 @dataclass(frozen=True)
