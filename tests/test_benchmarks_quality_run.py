@@ -16,6 +16,7 @@ from benchmarks.quality.lines import Line, read_list
 from benchmarks.quality.measure import figures
 from benchmarks.quality.report import bootstrap
 from benchmarks.quality.synthesis import Take
+from benchmarks.quality.timbre import FEWEST_PIECES
 from models.dia.random_checkpoint import write_random_checkpoint
 
 
@@ -100,22 +101,31 @@ def test_a_list_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str
 
 
 def heard(name: str, number: int, script: str, transcript: str, pitches: Sequence[float | None], **take: object):
+    """With timbres of two numbers, both of which a voice has where its pitch is."""
     line = Line(name, number, script)
-    return Heard(Take(line, Path("x.wav"), **take), transcript, count_errors(line.words, transcript), tuple(pitches))
+    timbres = tuple(pitch and np.array([pitch, pitch + number % 3], np.float32) for pitch in pitches)
+    errors = count_errors(line.words, transcript)
+    return Heard(Take(line, Path("x.wav"), **take), transcript, errors, pitches[0], timbres)
 
 
 def test_voices_of_dialogues_are_compared_with_voices_alone() -> None:
     takes = [
-        heard("everyday", 1, "[S1] Hello there.", "hello there", [100.0], ended=True),
-        heard("everyday", 2, "[S2] Hello there.", "hello there", [200.0], ended=True),
+        *(
+            heard("everyday", n, "[S1] Hello there.", "hello there", [97.0 + n], ended=True)
+            for n in range(FEWEST_PIECES)
+        ),
+        *(
+            heard("everyday", n, "[S2] Hello there.", "hello there", [197.0 + n], ended=True)
+            for n in range(FEWEST_PIECES)
+        ),
         heard("dialogues", 1, "[S1] Who is it? [S2] Me.", "who is it me", [104.0, 190.0], ended=True),
         heard("dialogues", 2, "[S2] Who is it? [S1] Me.", "who is it me", [104.0, 98.0], ended=True),
         heard("dialogues", 3, "[S1] Who is it? [S2] Me.", "who is it", [104.0, None], ended=True),
-        heard("prompted", 1, "[S2] Hello there.", "hello there", [150.0], ended=True),
+        heard("prompted", 1, "[S2] Hello there.", "hello there", [160.0], ended=True),
         heard("prompted", 2, "[S2] Hello there.", "hello there", [110.0], ended=True),
     ]
     found = figures(takes)
-    assert found["voices_hz"] == {"S1": 100.0, "S2": 200.0}
+    assert found["voices_hz"] == {"S1": 99.5, "S2": 199.5}
     separation = found["speaker_separation"]["dialogues"]
     assert (separation["right"], separation["of"]) == (1, 3)
     assert (separation["turns"]["right"], separation["turns"]["of"]) == (4, 6)
@@ -143,7 +153,7 @@ def test_lines_that_were_taken_again_are_counted() -> None:
 
 def test_a_failed_take_counts_as_silence_and_says_why() -> None:
     take = Take(Line("open", 1, "[S1] Hello there."), None, failure="No take of passage 1 gave audio")
-    found = figures([Heard(take, "", count_errors("Hello there.", ""), (None,))])
+    found = figures([Heard(take, "", count_errors("Hello there.", ""), None, (None,))])
     assert found["overall"]["wer"] == 1.0
     assert found["lists"]["open"]["failures"] == {"No take of passage 1 gave audio": 1}
 

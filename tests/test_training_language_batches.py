@@ -1,6 +1,8 @@
 """Joined utterances keep their labels, batches are the grids of inference, the stream is a function of its place."""
 
+import re
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,8 +23,8 @@ from training_language_fixtures import (
 
 from models.decoding.delay import delay_prefix
 from models.dia.tokenizer import END, decode, encode
-from training.language.batches import DROPPED, IGNORE, Specials, Stream, collate, corrupt, group, mix, validation
-from training.language.recipe import DELAYS, Corruption
+from training.language.batches import DROPPED, IGNORE, Specials, Stream, collate, group, mix, validation
+from training.language.recipe import DELAYS
 from training.language.utterances import Example, Labels, Placed, borrow, join, load_utterances
 
 SPECIALS = Specials(SIZE.codes, SIZE.codes + 1, SIZE.codes + 2)
@@ -92,6 +94,16 @@ def test_every_utterance_is_used_once_and_all_kinds_occur() -> None:
     assert any(a + b > 2 for a, b in kinds)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_turns_of_a_dialogue_may_have_two_utterances(share: float) -> None:
+    mixing = replace(MIXING, one=0.0, same_speaker=0.0, pause_share=0.0, longer_turns=share)
+    examples = mix(utterances(200), SILENCE, mixing, np.random.default_rng(1))
+    dialogues = [bytes(e.ids.tolist()) for e in examples if {1, 2} <= set(e.ids.tolist())]
+    longer = [text for text in dialogues if re.search(rb"\. [a-z]", text)]
+    assert len(dialogues) > 20
+    assert bool(longer) == (share > 0)
+
+
 def test_codes_and_targets_are_the_grid_of_inference() -> None:
     example = join([Placed(utterance(0, "abc."))], SILENCE)
     batch = collate([example], SPECIALS)
@@ -141,30 +153,6 @@ def test_no_held_out_text_is_trained_on() -> None:
     assert 0 < len(held_out) < 60
     assert not held_out & {u.text for u in Stream(items, SILENCE, MIXING, 0).utterances}
     assert validation(items, SILENCE, MIXING)
-
-
-def test_corruption_spoils_what_is_read_and_never_what_is_to_be_said() -> None:
-    batch = collate([join([Placed(utterance(0, "abc de abc."))], SILENCE) for _ in range(20)], SPECIALS)
-    spoilt = corrupt(batch, Corruption(), SPECIALS, np.random.default_rng(0))
-    assert torch.equal(spoilt.targets, batch.targets)
-    assert (spoilt.codes[:, 0] == SPECIALS.bos).all()
-    first, others = ((spoilt.codes[..., k] == DROPPED).float().mean() for k in (0, 1))
-    assert 0 < first < others
-    replaced = (spoilt.codes != batch.codes) & (spoilt.codes != DROPPED)
-    assert replaced.any()
-    assert (batch.codes[replaced] < SPECIALS.eos).all()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_dropped_text_leaves_nothing_to_guide(seed: int) -> None:
-    batch = collate([join([Placed(utterance(0, "abc."))], SILENCE) for _ in range(8)], SPECIALS)
-    spoilt = corrupt(batch, Corruption(drop_text=0.5), SPECIALS, np.random.default_rng(seed))
-    dropped = ~spoilt.ids.any(1)
-    assert dropped.any()
-    assert not dropped.all()
-    assert not spoilt.guided[dropped].any()
-    assert (spoilt.phones[dropped] == IGNORE).all()
-    assert spoilt.mask[dropped].sum(1).tolist() == [1] * int(dropped.sum())
 
 
 def test_what_is_on_disk_comes_back(tmp_path: Path) -> None:

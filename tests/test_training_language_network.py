@@ -14,7 +14,8 @@ from conftest import plain
 from models.decoding.cache import KeyValuePool
 from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
-from training.language.batches import Batch, Specials, collate, corrupt
+from training.language.batches import Batch, Specials, collate
+from training.language.corruption import corrupt
 from training.language.losses import hidden_of, losses_of
 from training.language.network import EXTRA, DiaTraining
 from training.language.recipe import Corruption, hub_config

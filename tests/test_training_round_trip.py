@@ -1,21 +1,23 @@
 """Readings as they were, spoken from their codes, and heard and spoken again, for the judge of quality."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from training_fixtures import random_books, small_codec, utterance
+from training_fixtures import ToneTeacher, random_books, small_codec, utterance
 
 from models.codecs.dac import DacCodec
-from training import corpus
+from training import corpus, reading
 from training.codec.codebooks import BOOKS, pcm
 from training.codec.encoder import Listener
 from training.codec.vocoder import Vocoder
 from training.export import write_codec
 from training.frames import FRAME, SAMPLE_RATE, VOICES
-from training.round_trip import write_round_trips
+from training.phones import Phone, group
+from training.round_trip import readings_of, readings_of_corpus, write_round_trips
 
 __all__ = ["small_codec"]
 KINDS = ("codes", "heard", "teacher")
@@ -61,7 +63,7 @@ def sound(folder: Path, kind: str, name: str) -> np.ndarray:
 @torch.no_grad()
 def test_every_reading_is_there_in_three_versions(run: Path, codec_folder: Path, vocoder: Vocoder) -> None:
     out = run / "trips"
-    write_round_trips(run, codec_folder, out, count=3)
+    write_round_trips(run, codec_folder, out, readings_of_corpus(run / "corpus", 3))
     assert sorted(path.name for path in out.iterdir()) == list(KINDS)
     codec = DacCodec.load(codec_folder, device="cpu")
     names = [f"trip-{i:03d}" for i in range(6)]
@@ -81,3 +83,24 @@ def test_every_reading_is_there_in_three_versions(run: Path, codec_folder: Path,
         np.testing.assert_allclose(sound(out, "heard", name), again, atol=1e-4)
         assert len(again) == len(expected) == u.frames * FRAME
         assert np.abs(again - expected).max() > 5e-3, "what is heard is not what the codes say, before any training"
+
+
+class Forgetful(ToneTeacher):
+    """Has no sound for x."""
+
+    def say(self, phones: Sequence[Phone]) -> tuple[np.ndarray, list[float]]:
+        if any(phone.name == "x" for phone in phones):
+            raise KeyError("x")
+        return super().say(phones)
+
+
+def test_any_text_is_read_by_the_voices_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is written here, as it is spoken there; each is read by itself, so one that cannot be read shifts none."""
+    monkeypatch.setattr(reading, "phones_of", lambda text: [group(text)])
+    texts = ["am", "On", "ax", "en"]
+    spoken = list(readings_of(texts, dict.fromkeys(VOICES, Forgetful)))
+    assert [(voice, u.text) for voice, u in spoken] == [("S1", "am"), ("S2", "On"), ("S2", "en")]
+    for _, u in spoken:
+        direct = reading.read(ToneTeacher(), u.text.lower())
+        assert u.phones == direct.phones
+        assert u.frames * FRAME == len(u.audio) == len(direct.audio)

@@ -32,7 +32,7 @@ def main() -> None:
     _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), steps=1500)
     steps.add_parser("pronunciations", help="write down how words are read")
     language = steps.add_parser("language", help="train the language model")
-    language.add_argument("--minutes", type=float, default=100, help="of training in all (default: %(default)s)")
+    language.add_argument("--minutes", type=float, default=300, help="of training in all (default: %(default)s)")
     language.add_argument("--threads", type=int, default=2)
     language.add_argument("--cooldown-from", type=Path, help="end the run from this checkpoint within --minutes")
     export = steps.add_parser("export", help="write the checkpoint in the published formats")
@@ -44,6 +44,7 @@ def main() -> None:
     trip.add_argument("--to", type=Path, default=RUN / "round-trip")
     trip.add_argument("--codec", type=Path, default=BUILTIN / "codec")
     trip.add_argument("--count", type=int, default=20, help="readings of each voice (default: %(default)s)")
+    trip.add_argument("--texts", type=Path, help="one a line, to be read now; the corpus is not asked then")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     globals()[f"_{options.step.replace('-', '_')}"](options)
@@ -147,9 +148,15 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _round_trip(options: argparse.Namespace) -> None:
-    from training.round_trip import write_round_trips
+    from training.round_trip import readings_of, readings_of_corpus, write_round_trips
 
-    write_round_trips(options.run, options.codec, options.to, options.count)
+    if options.texts:
+        from training.teachers import TEACHERS
+
+        readings = readings_of(options.texts.read_text(encoding="utf-8").splitlines(), TEACHERS)
+    else:
+        readings = readings_of_corpus(options.run / "corpus", options.count)
+    write_round_trips(options.run, options.codec, options.to, readings)
 
 
 if __name__ == "__main__":

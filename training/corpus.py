@@ -42,7 +42,7 @@ def generate(
         path = shard_path(folder, voice, index)
         if not path.exists():
             teacher = teacher or make_teacher()
-            _write(path, _utterances(teacher, sentences[index * SHARD : (index + 1) * SHARD]))
+            _write(path, read_all(teacher, sentences[index * SHARD : (index + 1) * SHARD]))
         seconds += sum(u.frames for u in load_shard(path)) * FRAME / SAMPLE_RATE
         log.info("%s shard %d: %.2f of %.2f hours", voice, index, seconds / 3600, hours)
         if seconds >= hours * 3600:
@@ -68,7 +68,8 @@ def load_shard(path: Path) -> Iterator[Utterance]:
         start = end
 
 
-def _utterances(teacher: Teacher, sentences: Sequence[str]) -> Iterator[Utterance]:
+def read_all(teacher: Teacher, sentences: Sequence[str]) -> Iterator[Utterance]:
+    """What the teacher makes of each sentence, but for those with a sound that it does not have."""
     for text in sentences:
         try:
             reading = read(teacher, text)

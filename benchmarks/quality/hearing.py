@@ -1,4 +1,4 @@
-"""A take and what the judge made of it: words, errors, pitch of each turn."""
+"""A take and what the judge made of it: words, errors, pitch, timbre of each turn."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,9 @@ import soundfile
 from benchmarks.quality.errors import WordErrors, count_errors
 from benchmarks.quality.judge import SAMPLE_RATE, Listener, mono
 from benchmarks.quality.lines import Line
-from benchmarks.quality.speakers import median_pitch, turn_pitches
+from benchmarks.quality.speakers import median_pitch, turn_pieces
 from benchmarks.quality.synthesis import Take
+from benchmarks.quality.timbre import Timbre, timbre
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Heard:
     take: Take
     transcript: str
     errors: WordErrors
-    pitches: tuple[float | None, ...]  # Hz, one a turn
+    pitch: float | None  # Hz, of a take of one turn
+    timbres: tuple[Timbre | None, ...]  # one a turn
 
     @property
     def line(self) -> Line:
@@ -39,7 +41,7 @@ class Heard:
             "errors": self.errors.total,
             "last_word": self.errors.last_word,
             "ended": self.take.ended,
-            "pitches_hz": [pitch and round(pitch, 1) for pitch in self.pitches],
+            "pitch_hz": self.pitch and round(self.pitch, 1),
             "seconds": round(self.take.audio_seconds, 2),
             "notes": list(self.take.notes),
             "failure": self.take.failure,
@@ -50,14 +52,14 @@ def hear(take: Take, judge: Listener) -> Heard:
     """Judge a take's file."""
     line = take.line
     if take.path is None:
-        return Heard(take, "", count_errors(line.words, ""), (None,) * len(line.turns))
+        return Heard(take, "", count_errors(line.words, ""), None, (None,) * len(line.turns))
     audio, sample_rate = soundfile.read(take.path, dtype="float32", always_2d=True)
     samples = mono(audio.mean(axis=1), sample_rate)
     if len(line.turns) == 1:
         transcript = judge.transcribe(samples, SAMPLE_RATE)
-        pitches = [median_pitch(samples)]
+        pitch, pieces = median_pitch(samples), [samples]
     else:
         words = judge.words(samples, SAMPLE_RATE)
         transcript = "".join(word.text for word in words).strip()
-        pitches = turn_pitches(samples, [text for _, text in line.turns], words)
-    return Heard(take, transcript, count_errors(line.words, transcript), tuple(pitches))
+        pitch, pieces = None, turn_pieces(samples, [text for _, text in line.turns], words)
+    return Heard(take, transcript, count_errors(line.words, transcript), pitch, tuple(map(timbre, pieces)))

@@ -99,15 +99,16 @@ def figures(heard: Sequence[Heard]) -> dict[str, Any]:
     names = list(dict.fromkeys(one.line.list for one in heard))
     by_list = {name: [one for one in heard if one.line.list == name] for name in names}
     main = [one for one in heard if one.line.list not in EXTRA_LISTS]
-    voices = report.voices_of([one for one in heard if one.line.list != PROMPTED])
+    unprompted = [one for one in heard if one.line.list != PROMPTED]
+    voices = report.voices_of(unprompted)
     found: dict[str, Any] = {
         "overall": report.word_errors(main),
         "lists": {name: report.list_figures(theirs) for name, theirs in by_list.items()},
-        "voices_hz": {f"S{speaker}": round(pitch, 1) for speaker, pitch in voices.items()},
+        "voices_hz": {f"S{speaker}": round(pitch, 1) for speaker, pitch in report.pitches_of(unprompted).items()},
     }
     if repeated := [one for name in (REPEATED, AGAIN) for one in by_list.get(name, [])]:
         found["completeness"] = report.completeness(repeated)
-    if len(voices) == 2:
+    if voices is not None:
         found["speaker_separation"] = {
             name: report.separation(several, voices)
             for name, theirs in by_list.items()

@@ -2,14 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from benchmarks.quality.hearing import Heard
-from benchmarks.quality.speakers import nearest_voice, voice_pitches
+from benchmarks.quality.speakers import voice_pitches
+from benchmarks.quality.timbre import Voices
 
 RESAMPLES = 2000
 INTERVAL = (2.5, 97.5)  # per cent
@@ -64,21 +65,26 @@ def completeness(heard: Sequence[Heard]) -> dict[str, Any]:
     }
 
 
-def voices_of(heard: Sequence[Heard]) -> dict[int, float]:
+def pitches_of(heard: Sequence[Heard]) -> dict[int, float]:
     """Median pitch of each speaker over takes in which nobody else speaks and one turn is all there is."""
-    return voice_pitches((one.line.turns[0][0], one.pitches[0]) for one in heard if len(one.line.turns) == 1)
+    return voice_pitches((one.line.turns[0][0], one.pitch) for one in heard if len(one.line.turns) == 1)
 
 
-def separation(heard: Sequence[Heard], voices: Mapping[int, float]) -> dict[str, Any]:
+def voices_of(heard: Sequence[Heard]) -> Voices | None:
+    """Both voices as they sound in such takes; None where there are too few."""
+    return Voices.of((one.line.turns[0][0], one.timbres[0]) for one in heard if len(one.line.turns) == 1)
+
+
+def separation(heard: Sequence[Heard], voices: Voices) -> dict[str, Any]:
     """Dialogues, and turns of them, that have the voice of the speaker whom the script names."""
     turns = [turns_right(one, voices) for one in heard]
     return {**share(all(one) for one in turns), "turns": share(right for one in turns for right in one)}
 
 
-def turns_right(heard: Heard, voices: Mapping[int, float]) -> list[bool]:
-    """For each turn, whether it was heard and its pitch is nearest to its own speaker's."""
-    pairs = zip(heard.line.turns, heard.pitches, strict=True)
-    return [pitch is not None and nearest_voice(pitch, voices) == speaker for (speaker, _), pitch in pairs]
+def turns_right(heard: Heard, voices: Voices) -> list[bool]:
+    """For each turn, whether it was heard and sounds most like its own speaker."""
+    pairs = zip(heard.line.turns, heard.timbres, strict=True)
+    return [timbre is not None and voices.nearest(timbre) == speaker for (speaker, _), timbre in pairs]
 
 
 def speed(heard: Sequence[Heard], jobs: int, run_seconds: float) -> dict[str, Any] | None:

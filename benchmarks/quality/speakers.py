@@ -1,7 +1,6 @@
-"""Whose voice is it? Voices are told apart by their median pitch. Knows words and times, no model and no files."""
+"""Pitch of a voice, and when each turn was spoken. Knows words and times, no model and no files."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 import librosa
@@ -39,11 +38,6 @@ def voice_pitches(pieces: Iterable[tuple[int, float | None]]) -> dict[int, float
     return {speaker: median(p for s, p in known if s == speaker) for speaker in sorted({s for s, _ in known})}
 
 
-def nearest_voice(pitch: float, voices: Mapping[int, float]) -> int:
-    """The speaker whose pitch is the fewest semitones away."""
-    return min(voices, key=lambda speaker: abs(math.log(pitch / voices[speaker])))
-
-
 def turn_spans(turns: Sequence[str], words: Sequence[Word]) -> list[Span | None]:
     """When each turn was spoken: from its first to its last word that was heard. None for a turn of which none was.
 
@@ -61,9 +55,9 @@ def turn_spans(turns: Sequence[str], words: Sequence[Word]) -> list[Span | None]
     return spans
 
 
-def turn_pitches(samples: Samples, turns: Sequence[str], words: Sequence[Word]) -> list[float | None]:
-    """Median pitch of each turn in [L] samples at SAMPLE_RATE."""
+def turn_pieces(samples: Samples, turns: Sequence[str], words: Sequence[Word]) -> list[Samples]:
+    """Each turn of [L] samples at SAMPLE_RATE; nothing of one of which no word was heard."""
     return [
-        None if span is None else median_pitch(samples[round(span[0] * SAMPLE_RATE) : round(span[1] * SAMPLE_RATE)])
+        samples[:0] if span is None else samples[round(span[0] * SAMPLE_RATE) : round(span[1] * SAMPLE_RATE)]
         for span in turn_spans(turns, words)
     ]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from training.language.recipe import DELAYS, Corruption, Mixing
+from training.language.recipe import DELAYS, Mixing
 from training.language.utterances import UNKNOWN, Example, Placed, Utterance, borrow, join
 
 IGNORE = -100  # of targets: what is not learned
@@ -136,7 +136,8 @@ def _speakers(first: int, mixing: Mixing, random: np.random.Generator) -> list[i
         return [first]
     if kind < mixing.one + mixing.same_speaker:
         return [first] * int(random.integers(2, mixing.most_joined + 1))
-    return [(first + i) % 2 for i in range(int(random.integers(2, mixing.most_turns + 1)))]
+    turns = [(first + i) % 2 for i in range(int(random.integers(2, mixing.most_turns + 1)))]
+    return [speaker for speaker in turns for _ in range(1 + (random.random() < mixing.longer_turns))]
 
 
 def _choose(
@@ -246,38 +247,3 @@ def _targets(codes: npt.NDArray[np.int64], rows: int, specials: Specials) -> npt
 
 def _known(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.where(labels < 0, IGNORE, labels)
-
-
-def corrupt(batch: Batch, how: Corruption, specials: Specials, random: np.random.Generator) -> Batch:
-    """Hide some texts and spoil some of the codes read; what is to be said stays the same."""
-    B, T, _ = batch.codes.shape
-    severity = random.random((B, 1)) * how.severity
-    codes = _replace_rows(
-        batch.codes, torch.from_numpy(random.random((B, T)) < severity * how.replace_row), specials, random
-    )
-    row, detail = (random.random((B, T)) < random.permutation(severity) * p for p in (how.drop_row, how.drop_detail))
-    row[:, 0] = detail[:, 0] = False  # where the grid begins is always seen
-    codes[torch.from_numpy(row)] = DROPPED
-    codes[..., 1:][torch.from_numpy(detail)] = DROPPED
-    return _drop_texts(batch, codes, torch.from_numpy(random.random(B) < how.drop_text))
-
-
-def _replace_rows(codes: Tensor, where: Tensor, specials: Specials, random: np.random.Generator) -> Tensor:
-    """Rows [B, T] of codes [B, T, K] become other rows of the same example, where both hold codes only."""
-    B, T, _ = codes.shape
-    others = codes[torch.arange(B)[:, None], torch.from_numpy(random.integers(0, T, (B, T)))]
-    plain = (codes < specials.eos).all(-1) & (others < specials.eos).all(-1)
-    return torch.where((where & plain)[..., None], others, codes)
-
-
-def _drop_texts(batch: Batch, codes: Tensor, dropped: Tensor) -> Batch:
-    """Some examples [B], never all, lose their text: one 0 as in the unconditional branch of guidance."""
-    if dropped.all():
-        dropped = dropped.clone()
-        dropped[0] = False
-    ids = batch.ids.masked_fill(dropped[:, None], 0)
-    mask = batch.mask & ~dropped[:, None]
-    mask[:, 0] = True
-    guided = batch.guided & ~dropped[:, None]
-    phones, letters = (t.masked_fill(dropped[:, None], IGNORE) for t in (batch.phones, batch.letters))
-    return Batch(ids, mask, codes, batch.targets, batch.char, guided, phones, letters)

@@ -43,11 +43,12 @@ class Mixing:
     same_speaker: float = 0.15  # the rest are dialogues
     most_joined: int = 3  # utterances of one speaker in one turn
     most_turns: int = 6
+    longer_turns: float = 0.35  # turns of a dialogue that have a second utterance
     usual_frames: int = 1100
     most_frames: int = 1500
     most_frames_share: float = 0.2
-    turn_gap: tuple[int, int] = (11, 13)
-    join_gap: tuple[int, int] = (6, 8)
+    turn_gap: tuple[int, int] = (9, 13)
+    join_gap: tuple[int, int] = (7, 13)  # no shorter a range: else the length of a rest would tell who goes on
     pause_share: float = 0.06  # of joins, beginnings and ends: " ... " in the text, silence in the sound
     pause_gap: tuple[int, int] = (42, 46)
     utterances_per_chunk: int = 512  # sorted by length together
@@ -70,6 +71,7 @@ class Corruption:
     drop_row: float = 0.6  # times severity: a row's embedding is zero
     drop_detail: float = 0.6  # times severity: that of all codebooks but the first
     replace_row: float = 0.5  # times severity: a row's codes are those of another row
+    swap_voice: float = 0.25  # share of examples with a stretch in the other voice's units: tags tell the voice
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from torch import Tensor
 from training.codec.codebooks import Codebooks
 from training.files import append_log
 from training.frames import FRAME_RATE
-from training.language.batches import Batch, Specials, Stream, collate, corrupt, validation
+from training.language.batches import Batch, Specials, Stream, collate, validation
 from training.language.beginnings import begin
 from training.language.checkpoints import checkpoints, load, save
+from training.language.corruption import corrupt, voices_swapped
 from training.language.learner import Learner
 from training.language.losses import losses_of, practice_loss
 from training.language.network import DiaTraining
@@ -106,6 +107,7 @@ class Trainer:
         self.stream = Stream(utterances, labels.silence, recipe.mixing, recipe.seed, labels.borrowed)
         readings = run / "pronunciations.npz"
         self.practice = Practice.load(readings, recipe.mixing.practice_lengths) if readings.exists() else None
+        self.other_voice = voices_swapped(labels.borrowed, recipe.size.codes) if labels.borrowed else None
         self.held_out = [collate(g, self.specials) for g in validation(utterances, labels.silence, recipe.mixing)]
         dtype = torch.bfloat16 if recipe.bfloat16 else torch.float32
         network = DiaTraining.seeded(config, recipe.size.codebooks, len(labels.phones), dtype, recipe.seed)
@@ -199,7 +201,8 @@ class Trainer:
         """Of one batch of the step: gradients and numbers."""
         index, examples = part
         random = np.random.default_rng((self.recipe.seed, 2, self.progress.step, index))
-        batch = corrupt(collate(examples, self.specials), self.recipe.corruption, self.specials, random)
+        batch = collate(examples, self.specials)
+        batch = corrupt(batch, self.recipe.corruption, self.specials, random, self.other_voice)
         losses = losses_of(self.learner.network, batch, self.recipe.weights)
         numbers = {**losses.numbers(), "frames": batch.frames}
         if self.practice is None:
