@@ -99,12 +99,12 @@ def figures(heard: Sequence[Heard]) -> dict[str, Any]:
     names = list(dict.fromkeys(one.line.list for one in heard))
     by_list = {name: [one for one in heard if one.line.list == name] for name in names}
     main = [one for one in heard if one.line.list not in EXTRA_LISTS]
-    unprompted = [one for one in heard if one.line.list != PROMPTED]
-    voices = report.voices_of(unprompted)
+    alone = [one for one in heard if one.line.list != PROMPTED and len(one.line.turns) == 1]
+    voices = report.voices_of(alone)
     found: dict[str, Any] = {
         "overall": report.word_errors(main),
         "lists": {name: report.list_figures(theirs) for name, theirs in by_list.items()},
-        "voices_hz": {f"S{speaker}": round(pitch, 1) for speaker, pitch in report.pitches_of(unprompted).items()},
+        "voices_hz": {f"S{speaker}": round(pitch, 1) for speaker, pitch in report.pitches_of(alone).items()},
     }
     if repeated := [one for name in (REPEATED, AGAIN) for one in by_list.get(name, [])]:
         found["completeness"] = report.completeness(repeated)

@@ -66,13 +66,13 @@ def completeness(heard: Sequence[Heard]) -> dict[str, Any]:
 
 
 def pitches_of(heard: Sequence[Heard]) -> dict[int, float]:
-    """Median pitch of each speaker over takes in which nobody else speaks and one turn is all there is."""
-    return voice_pitches((one.line.turns[0][0], one.pitch) for one in heard if len(one.line.turns) == 1)
+    """Median pitch of each speaker over takes of one turn."""
+    return voice_pitches((one.line.turns[0][0], one.pitch) for one in heard)
 
 
 def voices_of(heard: Sequence[Heard]) -> Voices | None:
-    """Both voices as they sound in such takes; None where there are too few."""
-    return Voices.of((one.line.turns[0][0], one.timbres[0]) for one in heard if len(one.line.turns) == 1)
+    """Both voices as they sound in takes of one turn; None where there are too few."""
+    return Voices.of((one.line.turns[0][0], one.timbres[0]) for one in heard)
 
 
 def separation(heard: Sequence[Heard], voices: Voices) -> dict[str, Any]:
