@@ -12,7 +12,7 @@ ParleyError (500)
 """
 
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 
@@ -42,6 +42,10 @@ class InvalidRequest(ParleyError, ValueError):
         """Of all that is wrong with one request: its (field, problem) pairs, at least one."""
         (field, problem), *others = problems
         return cls(field, problem, tuple((name, text) for name, text in others))
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """The same by other names of its fields, for a caller who knows them by those; not in `names`: as it is."""
+        return self.of((names.get(field, field), problem) for field, problem in self.problems)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.field, self.problem, self.others)  # `args` holds the message alone
@@ -102,3 +106,8 @@ def shown(value: Any, longest: int = 60) -> str:
     """A caller's value for a message, shortened, so that a message never repeats a whole script."""
     text = _Beginning(longest).repr(value)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def printable(name: str, longest: int = 60) -> str:
+    """A caller's name for a field, as every answer and log can hold it: half a character as \\ud800, and shortened."""
+    return name[:longest].encode(errors="backslashreplace").decode()

@@ -3,17 +3,28 @@
 predict.py repeats these as literals because Cog reads it as text; tests/test_contract_inputs.py compares the two.
 """
 
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.errors import InvalidRequest, shown
+from models.errors import InvalidRequest, printable, shown
 from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams, input_length
 
-LONGEST_TOKENS = 1 << 17  # 25 minutes, which 4096 digits take
+LONGEST_TOKENS = 1 << 18  # 50 minutes; INPUT_LIMIT letters take about 5, as many digits 26
 OutputFormat = Literal["wav", "mp3", "flac", "ogg", "opus"]
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+def half_characters(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(field, problem) of each name or text that JSON can say and no text may hold: one half of a surrogate pair."""
+    for name, value in given.items():
+        if any(_HALF_CHARACTER.search(text) for text in (name, value) if isinstance(text, str)):
+            yield printable(name), "holds half a surrogate pair, which is no character. Leave it out."
 
 
 def _number(value: Any) -> Any:
@@ -97,6 +108,8 @@ class DialogueInputs(BaseModel):
     @classmethod
     def parse(cls, **values: Any) -> Self:
         """Build, or raise InvalidRequest that names every bad field, its value, its limit and the way out."""
+        if problems := [*half_characters(values)]:  # of a name with one, pydantic could not say which it is
+            raise InvalidRequest.of(problems)
         try:
             return cls(**values)
         except ValidationError as error:
@@ -107,6 +120,27 @@ class DialogueInputs(BaseModel):
 
         speed_factor and output_format are not the engine's: they belong to the finisher of the stream.
         """
+        self._check_together()
+        sampling = SamplingParams(
+            max_new_tokens=self.max_new_tokens,
+            cfg_scale=self.cfg_scale,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            cfg_filter_top_k=self.cfg_filter_top_k,
+        )
+        return AudioGenerationRequest(
+            request_id=request_id,
+            model=model,
+            input=self.text,
+            audio_prompt_transcription=self.audio_prompt_text or "",
+            sampling_params=sampling if self.seed is None else sampling.with_seed(self.seed),
+            streaming=streaming,
+            audio_prompt=self.audio_prompt,
+            max_audio_prompt_seconds=self.max_audio_prompt_seconds,
+        )
+
+    def _check_together(self) -> None:
+        """What no single field's declaration says. Raises InvalidRequest."""
         if input_length(self.text) > INPUT_LIMIT:
             raise InvalidRequest(
                 "text",
@@ -126,34 +160,20 @@ class DialogueInputs(BaseModel):
                 "is missing: the model needs the words of audio_prompt to clone its voice, and this build has no "
                 "transcriber. Write down what the recording says.",
             )
-        sampling = SamplingParams(
-            max_new_tokens=self.max_new_tokens,
-            cfg_scale=self.cfg_scale,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            cfg_filter_top_k=self.cfg_filter_top_k,
-        )
-        return AudioGenerationRequest(
-            request_id=request_id,
-            model=model,
-            input=self.text,
-            audio_prompt_transcription=self.audio_prompt_text or "",
-            sampling_params=sampling if self.seed is None else sampling.with_seed(self.seed),
-            streaming=streaming,
-            audio_prompt=self.audio_prompt,
-            max_audio_prompt_seconds=self.max_audio_prompt_seconds,
-        )
 
 
 class SettledInputs(DialogueInputs):
-    """What a door may settle where callers cannot ask for so much: the whole of the longest text, however slow."""
+    """What a door may settle that callers cannot ask for.
+
+    More tokens: the speech door has no such setting, and all of a text that it takes is to be spoken, however slow.
+    """
 
     max_new_tokens: Integer = Field(default=3072, ge=500, le=LONGEST_TOKENS)
 
 
 def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
     """(field, problem) of one pydantic error: the value, the limit and the way out."""
-    field = str(detail["loc"][0])
+    field = printable(str(detail["loc"][0]))
     value, context = shown(detail["input"]), detail.get("ctx", {})
     match detail["type"]:
         case "missing":
@@ -177,8 +197,8 @@ def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
         case "value_error" if schema.model_fields[field].annotation == File | None:
             return field, f"is {value}; send the file's http(s) URL, or its content as a data: URI."
         case _:
-            wanted = "a whole number" if "int" in str(schema.model_fields[field].annotation) else "a number"
-            return field, f"is {value}; it must be {wanted}, not {type(detail['input']).__name__}."
+            kind = "a whole number" if "int" in str(schema.model_fields[field].annotation) else "a number"
+            return field, f"is {value}; it must be {kind}, not {type(detail['input']).__name__}."
 
 
 def _bounds(schema: type[BaseModel], field: str) -> tuple[Any, Any]:

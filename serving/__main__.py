@@ -22,6 +22,7 @@ from serving.catalog import DIA
 from serving.cog.backend import CogBackend
 from serving.processes import leave, serve, work
 from serving.settings import Settings
+from serving.storage.database import DATABASE_AWAY, in_short
 from serving.work.backend import Backends, EngineBackend
 
 log = logging.getLogger("parley")
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParleyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except DATABASE_AWAY as error:
+        print(f"error: the database is away, or lets nobody in: {in_short(error)}", file=sys.stderr)
+        return 1
 
 
 def load_backends(settings: Settings) -> Backends:

@@ -12,7 +12,7 @@ from serving.kept_audio import kept_pieces, raise_unless_good, samples_of
 from serving.rendering import Rendering
 from serving.service import Service
 from serving.storage.live import Piece, follow
-from serving.storage.records import Prediction
+from serving.storage.prediction import Prediction
 
 
 class AudioStream:

@@ -31,11 +31,32 @@ class ServedModel:
     description: str
     inputs: type[DialogueInputs]
     license_url: str
+    sample_rate: int  # Hz, of what it makes
+    hop_length: int  # samples of one token
     settled_inputs: type[DialogueInputs] = SettledInputs  # what doors may ask of it
 
     @property
     def full_name(self) -> str:
         return f"{OWNER}/{self.name}"
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.sample_rate / self.hop_length
+
+    @property
+    def fewest_tokens(self) -> int:
+        """The lowest limit of new tokens that may be asked for."""
+        return _limit(self.inputs, "minimum")
+
+    @property
+    def most_tokens(self) -> int:
+        """The highest that callers may ask for."""
+        return _limit(self.inputs, "maximum")
+
+    @property
+    def most_settled_tokens(self) -> int:
+        """The highest that doors may ask for."""
+        return _limit(self.settled_inputs, "maximum")
 
     @cached_property
     def openapi_schema(self) -> dict[str, Any]:
@@ -62,6 +83,8 @@ DIA = ServedModel(
     "Speaks a script with [S1] and [S2] turns as one audio file; clones voices.",
     DialogueInputs,
     "https://www.apache.org/licenses/LICENSE-2.0",
+    sample_rate=44_100,  # these two are its codec's, descript/dac_44khz
+    hop_length=512,
 )
 MODELS: Mapping[str, ServedModel] = {model.full_name: model for model in (DIA,)}
 
@@ -94,6 +117,11 @@ def _property(inputs: type[BaseModel], name: str, order: int) -> dict[str, Any]:
             keyword, attribute = _LIMITS[type(limit).__name__]
             described[keyword] = getattr(limit, attribute)
     return {**described, "description": f.description, "x-order": order}
+
+
+def _limit(inputs: type[BaseModel], keyword: str) -> int:
+    limit: int = _property(inputs, "max_new_tokens", 0)[keyword]
+    return limit
 
 
 def _plain(annotation: Any) -> tuple[Any, bool]:

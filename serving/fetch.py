@@ -1,6 +1,6 @@
 """A caller's file that came as an address: an http(s) URL, or a data: URI that is the file itself.
 
-Knows bytes and sizes, never what is in a file. Which hosts may be asked is public_http's business.
+Knows bytes and sizes, never what is in a file. Which hosts may be asked is decided in addresses.py.
 """
 
 import base64
@@ -16,7 +16,9 @@ from urllib.parse import unquote, unquote_to_bytes
 import httpx
 
 from models.errors import InvalidRequest
-from serving.public_http import AddressRefused, parse_url, public_client, without_secrets
+from serving.addresses import AddressRefused
+from serving.public_http import public_client
+from serving.urls import parse_url, without_secrets
 
 PIECE_BYTES = 65_536  # unpacked at once
 SHOWN_CHARACTERS = 200  # of a URL, in an error

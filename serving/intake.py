@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -17,21 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InvalidRequest, shown
+from models.inputs import half_characters
 from models.request import SEED_LIMIT
 from serving.catalog import ServedModel
 from serving.fetch import decode_data_uri
 from serving.links import Links
-from serving.public_http import parse_url
 from serving.storage.database import DATABASE_AWAY
 from serving.storage.files import FILE_PREFIX, Files
 from serving.storage.ids import new_id
 from serving.storage.limits import Limits
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.prediction import Prediction, Status
+from serving.storage.records import Records
 from serving.storage.uploads import Uploads
+from serving.urls import parse_url
 
 log = logging.getLogger("parley")
-
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,10 @@ class Intake:
         self._enqueue = enqueue
 
     def accept(self, asked: Submission) -> Prediction:
-        """Keep and queue it, or what came with its key before. Raises InvalidRequest, Overloaded and KeyConflict, with
-        no prediction kept."""
+        """Keep and queue it, or what came with its key before.
+
+        Raises InvalidRequest, Overloaded and KeyConflict, with no prediction kept.
+        """
         prediction = self._kept_before(asked) or self._keep(asked)
         if prediction.status is Status.STARTING:  # queueing twice is queueing once
             self._queue_kept(prediction)
@@ -89,7 +90,7 @@ class Intake:
         self._records.refuse_more(asked.owner, most)  # before any file is kept for it
         given = {name: value for name, value in asked.input.items() if value is not None}
         check(asked.model, given)
-        wanted = Prediction(
+        new = Prediction(
             id=asked.id,
             owner=asked.owner,
             door=asked.door,
@@ -104,7 +105,7 @@ class Intake:
             key=asked.key,
             key_hash=asked.hash if asked.key else None,
         )
-        return self._records.create(wanted, most)
+        return self._records.create(new, most)
 
     def _with_files_kept(self, asked: Submission, given: dict[str, Any]) -> dict[str, Any]:
         """data: URIs become files of ours, links of ours the files they stand for; other URLs are fetched later."""
@@ -140,9 +141,8 @@ def _gone(field_name: str, file_id: str) -> InvalidRequest:
 
 def check(model: ServedModel, given: Mapping[str, Any]) -> None:
     """All that can be said of the inputs without their files. Raises InvalidRequest."""
-    for name, value in given.items():
-        if any(_HALF_CHARACTER.search(text) for text in (name, value) if isinstance(text, str)):
-            raise InvalidRequest(name, "holds half a surrogate pair, which is no character. Leave it out.")
+    if problems := [*half_characters(given)]:  # in links too, in whose place others stand below
+        raise InvalidRequest.of(problems)
     stood_in = dict(given)
     for name in model.file_inputs:
         if name in stood_in:

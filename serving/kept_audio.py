@@ -18,7 +18,7 @@ from models.request import Audio
 from serving.rendering import resample_stream
 from serving.sound import Sound
 from serving.storage.files import File, Files
-from serving.storage.records import Prediction, Status
+from serving.storage.prediction import Prediction, Status
 
 
 def raise_unless_good(ended: Prediction) -> None:

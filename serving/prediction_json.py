@@ -1,26 +1,38 @@
 """A prediction as Replicate's API shows it. Source: that API's OpenAPI document."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from serving.catalog import MODELS
 from serving.links import LINK_SECONDS, Links
-from serving.storage.files import FILE_PREFIX, File, Files
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.files import FILE_PREFIX, Files
+from serving.storage.history import History
+from serving.storage.prediction import Prediction, Status
 
 Link = Callable[[str | None], str | None]  # the id of a file → a link to it
 NOT_BEGUN = "Its deadline passed before it was begun."
 
 
 class PredictionJson:
-    def __init__(self, records: Records, files: Files, links: Links) -> None:
-        self._records, self._files, self._links = records, files, links
+    def __init__(self, history: History, files: Files, links: Links) -> None:
+        self._history, self._files, self._links = history, files, links
 
     def show(self, prediction: Prediction) -> dict[str, Any]:
         """Every file in it is a signed link, made now."""
-        return self._shown(prediction, self._link, self._records.queue_position(prediction))
+        (shown,) = self.show_all([prediction])
+        return shown
+
+    def show_all(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+        """Each as `show` would, with no more questions to the database than for one."""
+        files = self._files.by_id([file_id for p in predictions for file_id in _files_of(p)])
+        positions = self._history.queue_positions(predictions)
+
+        def link(file_id: str | None) -> str | None:
+            return self._links.download(files[file_id]) if file_id in files else None
+
+        return [self._shown(p, link, positions.get(p.id)) for p in predictions]
 
     def remembered(self, prediction: Prediction) -> dict[str, Any]:
         """What can be said of it while the database is away: no links to files, no place in the queue."""
@@ -47,10 +59,6 @@ class PredictionJson:
                 shown[name] = moment(at)
         return shown
 
-    def _link(self, file_id: str | None) -> str | None:
-        file: File | None = self._files.get(file_id) if file_id is not None else None
-        return self._links.download(file) if file is not None else None
-
     def _urls(self, p: Prediction) -> dict[str, str]:
         expiry = int(time.time() + LINK_SECONDS)
         return {
@@ -62,12 +70,19 @@ class PredictionJson:
 
 
 def _input(p: Prediction, link: Link) -> dict[str, Any]:
-    shown = dict(p.input)
-    for name in MODELS[p.model].file_inputs if p.model in MODELS else ():
-        value = shown.get(name)
-        if value is not None and value.startswith(FILE_PREFIX):
-            shown[name] = link(value.removeprefix(FILE_PREFIX))
-    return shown
+    return {**p.input, **{name: link(file_id) for name, file_id in _input_files(p).items()}}
+
+
+def _files_of(p: Prediction) -> list[str]:
+    """Their ids."""
+    return [*_input_files(p).values(), *([p.output] if p.output is not None else [])]
+
+
+def _input_files(p: Prediction) -> dict[str, str]:
+    """The inputs that are files of ours, and which."""
+    names = MODELS[p.model].file_inputs if p.model in MODELS else ()
+    given = {name: p.input[name] for name in names if p.input.get(name) is not None}
+    return {name: file.removeprefix(FILE_PREFIX) for name, file in given.items() if file.startswith(FILE_PREFIX)}
 
 
 def _metrics(p: Prediction, position: int | None) -> dict[str, Any]:

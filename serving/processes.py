@@ -18,6 +18,7 @@ from typing import NoReturn
 import uvicorn
 from fastapi import FastAPI
 
+from models.errors import InvalidRequest
 from serving.access import Keys
 from serving.service import Service
 from serving.settings import Settings
@@ -59,8 +60,14 @@ def work(settings: Settings, load: Callable[[], Backends]) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on which connections are taken; of IPv6 where the host is an address of it."""
-    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    """A socket on which connections are taken; of IPv6 where the host is an address of it. Raises InvalidRequest."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise InvalidRequest(
+            "port",
+            f"is {port}; nothing can listen there on {host!r} ({error.strerror}). Choose another, or end what does.",
+        ) from error
 
 
 def leave(status: int) -> NoReturn:

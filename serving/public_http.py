@@ -1,16 +1,12 @@
 """An HTTP client for addresses that callers name: it reaches the public internet and nothing else.
 
-Knows addresses, name look-ups and deadlines; knows neither files nor webhooks. A host is looked up once for each
-connection, every address of the answer is checked, and the connection goes to a checked address and not to the name,
-so a name that answers differently a moment later gains nothing. TLS still names and checks the host.
+Knows connections and deadlines; knows neither files nor webhooks. A host is looked up once for each connection, every
+address of the answer is checked, and the connection goes to a checked address and not to the name, so a name that
+answers differently a moment later gains nothing. TLS still names and checks the host.
 """
 
-import ipaddress
-import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -20,80 +16,10 @@ from typing import Any
 import httpcore
 import httpx
 
-from models.errors import InvalidRequest
+from serving.addresses import resolve
+from serving.urls import without_secrets
 
-MAX_URL_CHARACTERS = 2048
-LOOK_UP_SECONDS = 5.0  # for a name, when a webhook is accepted
 WRITE_BYTES = 16_384  # the most that one TLS record holds, and less than a writable socket has room for
-
-GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA has handed out of IPv6
-NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
-# What `is_global` of Python 3.11 lets pass. Source: IANA's registries of special-purpose addresses.
-REFUSED_NETWORKS = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "168.63.129.16/32",  # Azure's host, the same from inside every machine there
-        "192.0.0.0/24",  # protocol assignments; 192.0.0.192 is Oracle's metadata service
-        "192.88.99.0/24",  # relays of 6to4, withdrawn by RFC 7526
-        "224.0.0.0/4",  # multicast
-        "2001::/23",  # protocol assignments, Teredo among them
-        "3fff::/20",  # documentation, RFC 9637
-    )
-)
-
-
-class AddressRefused(ValueError):
-    """A host that has an address outside the public internet. The text names the host, never what it resolves to."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address, as text, can be routed on the public internet.
-
-    False for loopback, private, link-local, shared, multicast, reserved and unspecified addresses and for cloud
-    metadata; an IPv4 address inside an IPv6 one (mapped, 6to4, NAT64) counts as itself. ValueError for no address.
-    """
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        if (inner := _ipv4_within(ip)) is not None:
-            return is_public(str(inner))
-        if ip.scope_id is not None or ip not in GLOBAL_UNICAST:
-            return False
-    return ip.is_global and not any(ip in network for network in REFUSED_NETWORKS)
-
-
-def _ipv4_within(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if ip in NAT64:
-        return ipaddress.IPv4Address(ip.packed[-4:])
-    return ip.ipv4_mapped or ip.sixtofour
-
-
-def resolve(host: str, port: int, *, allow_private: bool, seconds: float) -> list[str]:
-    """The addresses of a host, as text, at least one.
-
-    Raises AddressRefused when one of them is not public, unless allow_private; OSError when the name has none, and
-    its child TimeoutError when the answer takes longer than `seconds`.
-    """
-    try:
-        addresses = _look_up(host, port, seconds)
-    except UnicodeError as error:  # a label is empty, or longer than 63 characters
-        raise socket.gaierror(socket.EAI_NONAME, "no host name") from error
-    if not allow_private and not all(map(is_public, addresses)):
-        raise AddressRefused(f"the host {host!r} is not on the public internet")
-    return addresses
-
-
-def _look_up(host: str, port: int, seconds: float) -> list[str]:
-    """The system's resolver cannot be interrupted, so it works in a thread that is left behind when it is late."""
-    answer: Future[list[str]] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result([str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
-        except Exception as error:  # raised again where the answer is awaited
-            answer.set_exception(error)
-
-    threading.Thread(target=ask, daemon=True, name="look-up").start()
-    return answer.result(timeout=seconds)
 
 
 @dataclass(frozen=True)
@@ -236,11 +162,6 @@ def _hide_secrets(request: httpx.Request) -> None:
     request.url = without_secrets(request.url)
 
 
-def without_secrets(url: httpx.URL) -> httpx.URL:
-    """The part of a URL that may be shown and logged: no user info, no query, no fragment."""
-    return url.copy_with(userinfo=b"", query=None, fragment=None)
-
-
 def public_client(*, allow_private: bool, seconds: float) -> httpx.Client:
     """A client that connects to public addresses only, over http and https, to any port; close it after use.
 
@@ -257,42 +178,3 @@ def public_client(*, allow_private: bool, seconds: float) -> httpx.Client:
         headers={"User-Agent": "Parley", "Connection": "close"},
         event_hooks={"request": [_hide_secrets]},
     )
-
-
-def check_public_url(url: str, field: str, *, allow_private: bool) -> None:
-    """Refuse, as InvalidRequest, a URL that public_client could not call: for addresses to be called later.
-
-    It must be an absolute http or https URL without user info, at most MAX_URL_CHARACTERS long, of a host with
-    public addresses only (any, with allow_private). The check is repeated when the call is made.
-    """
-    if len(url) > MAX_URL_CHARACTERS:
-        raise InvalidRequest(
-            field, f"is {len(url)} characters long; at most {MAX_URL_CHARACTERS} are taken. Shorten it."
-        )
-    target = parse_url(url, field)
-    if target.userinfo:
-        raise InvalidRequest(field, "holds a user name or password, which is not taken. Put a token into the query.")
-    port = target.port or (443 if target.scheme == "https" else 80)
-    try:
-        resolve(target.raw_host.decode(), port, allow_private=allow_private, seconds=LOOK_UP_SECONDS)
-    except (OSError, AddressRefused) as error:
-        kind = "no address" if allow_private else "no address on the public internet"
-        raise InvalidRequest(
-            field, f"names the host {target.host!r}, which has {kind}. Use one that can be reached from anywhere."
-        ) from error
-
-
-def parse_url(url: str, field: str) -> httpx.URL:
-    """An absolute http or https URL with a host; InvalidRequest for anything else."""
-    example = "Write it like https://example.com/path."
-    try:
-        target = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError) as error:  # the second: it holds half a surrogate pair
-        raise InvalidRequest(field, f"is no URL. {example}") from error
-    if target.scheme not in ("http", "https"):
-        raise InvalidRequest(field, f"has the scheme {target.scheme!r} where http or https is needed. {example}")
-    if not target.host:
-        raise InvalidRequest(field, f"names no host. {example}")
-    if target.port is not None and not 1 <= target.port <= 65_535:  # the resolver would take it modulo 65,536
-        raise InvalidRequest(field, f"has the port {target.port}; ports are 1 to 65535. {example}")
-    return target

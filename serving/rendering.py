@@ -30,7 +30,10 @@ class Rendering:
         return OPUS_RATE if self.output_format == "opus" else self.sample_rate or made_rate
 
     def render(self, pieces: Iterable[Audio], made_rate: int) -> Generator[bytes]:
-        """Pieces [1, L] of one signal → bytes, as soon as they are there. Raises GenerationFailed without a sample."""
+        """Pieces [1, L] of one signal → bytes, as soon as they are there. Raises GenerationFailed without a sample.
+
+        An encoder may be a piece behind, as FfmpegProcess.push says; at the end it gives all.
+        """
         if self.speed_factor != 1:
             pieces = finish_stream(pieces, made_rate, FinishOptions(speed_factor=self.speed_factor))
         rate = self.sample_rate or made_rate

@@ -1,5 +1,6 @@
 """What a deployment decides, read once from the environment and the command line. Knows defaults and limits."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -8,15 +9,17 @@ from typing import Any, Self
 
 from models.errors import InvalidRequest
 from serving.fetch import FetchLimits
-from serving.public_http import parse_url
 from serving.storage.database import is_sqlite, sqlite_url
 from serving.storage.limits import Limits
+from serving.urls import parse_url
 from serving.work.runner import MOST_ATTEMPTS
 
 _ABOVE_ZERO = (
     "keep_hours", "forget_days", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute",
     "most_waiting", "most_listeners", "most_attempts", "upload_bytes",
 )  # fmt: skip
+LAST_PORT = 65_535
+_DATABASES = ("", "sqlite", "postgres", "postgresql", "postgresql+psycopg")  # schemes; "": none is given
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -24,9 +27,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class Settings:
     """Every field is an environment variable too: PARLEY_ and its name in capitals, or the one in its metadata."""
 
-    data: Path = field(
-        default=Path("parley-data"), metadata={"help": "folder of the database, the files and the secret"}
-    )
+    data: Path = field(default=Path("parley-data"), metadata={"help": "folder of the database and the files"})
     database_url: str = field(
         default="",
         repr=False,
@@ -55,7 +56,12 @@ class Settings:
     health_port: int = field(
         default=0, metadata={"help": "of `serving worker`: port of its /health, /ready and /metrics; 0: none"}
     )
-    at_once: int = field(default=4, metadata={"help": "predictions that one worker makes at once"})
+    at_once: int = field(
+        default=4,
+        metadata={
+            "help": "predictions that each worker makes at once; that of the last to start holds for all workers"
+        },
+    )
     cog_urls: str = field(
         default="", metadata={"help": "Cog containers, comma-separated, that make the audio; at_once: as many"}
     )
@@ -89,13 +95,24 @@ class Settings:
             raise InvalidRequest(
                 "no_auth", f"is given with host {self.host}; without tokens only loopback (127.0.0.1) is served."
             )
-        for name in _ABOVE_ZERO:
-            if getattr(self, name) <= 0:
-                raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0.")
+        scheme = self.database_url.partition(":")[0]
+        if scheme not in _DATABASES:
+            raise InvalidRequest(
+                "database_url", f"has the scheme {scheme!r}; write postgresql://user@host/name, or sqlite:////path."
+            )
         for url in self.containers:
             parse_url(url, "cog_urls")
         if self.public_url:
             parse_url(self.public_url, "public_url")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in _ABOVE_ZERO:
+            if not 0 < getattr(self, name) < math.inf:
+                raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0, and finite.")
+        for name in ("port", "health_port"):
+            if not 0 <= getattr(self, name) <= LAST_PORT:
+                raise InvalidRequest(name, f"is {getattr(self, name)}; ports are 1 to {LAST_PORT}.")
 
     def base_url(self, port: int) -> str:
         """Where callers reach the service that listens on this port. Raises InvalidRequest where nobody could tell."""

@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from serving.storage.database import sqlite_url
+
 SYSTEM_USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 OPTIONS = (
     "-c listen_addresses='' -c fsync=off -c synchronous_commit=on -c max_connections=300 -c shared_buffers=32MB "
@@ -60,6 +62,12 @@ def database_url(postgres: PostgresServer) -> str:
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     return postgres.url(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database, of each kind in turn."""
+    return sqlite_url(tmp_path / "x.db") if request.param == "sqlite" else request.getfixturevalue("database_url")
 
 
 @contextmanager

@@ -1,20 +1,26 @@
-"""Processes of the service, to be killed or ended: started quickly, none left behind."""
+"""Processes of the service, to be asked, killed or ended: started quickly, none left behind."""
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving_fixtures import TOKENS
+import httpx
+from serving_fixtures import AUTH, TOKENS, wait_for
 
+from benchmarks.serve.service_process import free_port
+
+__all__ = ["free_port"]
+
+SLOW = 60.0  # seconds a busy machine may take to start a process
 TESTS = Path(__file__).parent
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
 
@@ -37,6 +43,13 @@ class Nursery:
         """Until it has ended → its exit status; the number of the signal, negative, that killed it."""
         self.children.remove(pid)
         return self._ask(pid)
+
+    def end(self, pid: int, number: int = signal.SIGTERM) -> float:
+        """Asked by this signal; it must say that it did well → the seconds it took."""
+        started = time.monotonic()
+        os.kill(pid, number)
+        assert self.wait(pid) == 0
+        return time.monotonic() - started
 
     def kill(self, pid: int) -> None:
         """At once, as the kernel does when memory runs out."""
@@ -77,6 +90,17 @@ def role(folder: Path, port: int, **settings: Any) -> dict[str, Any]:
     }
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+def client_of(port: int) -> httpx.Client:
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=AUTH, timeout=60)
+
+
+def wait_until(port: int, path: str = "/ready") -> None:
+    """It is answered well."""
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_for(answers, SLOW)

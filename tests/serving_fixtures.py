@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import uvicorn
+from starlette.testclient import TestClient
 
 from models.audio.encode import CONTENT_TYPES
 from models.audio.pcm import pcm16_bytes
@@ -28,6 +29,8 @@ RATE = 8000  # Hz
 PIECE = 800  # samples: a tenth of a second
 ALICE, BOB = "alice-token-of-20-letters", "bob-token-of-20-letters-"
 TOKENS = f"alice:{ALICE},bob:{BOB}"
+CREATE = "/v1/models/parley/dia/predictions"
+AUTH = {"Authorization": f"Bearer {ALICE}"}
 
 
 @dataclass
@@ -94,6 +97,24 @@ class Running:
     def client(self, token: str = ALICE, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30, **options)
 
+    @contextmanager
+    def closed(self) -> Iterator[threading.Event]:
+        """The backend's gate is closed: nothing is finished in here, unless it is opened; all is over afterwards."""
+        gate = self.backend.gate
+        assert gate is not None
+        gate.clear()
+        try:
+            yield gate
+        finally:
+            gate.set()
+            wait_for(lambda: not self.service.records.active())
+
+
+def open_gate() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
+
 
 @contextmanager
 def running(folder: Path, backend: ToneBackend | None = None, **settings: Any) -> Iterator[Running]:
@@ -117,6 +138,16 @@ def running(folder: Path, backend: ToneBackend | None = None, **settings: Any) -
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def served(folder: Path, base_url: str = "http://127.0.0.1", **settings: Any) -> Iterator[TestClient]:
+    """HTTP alone: nobody works for it. Nothing is listened on."""
+    given = Settings(**{"data": folder, "tokens": TOKENS, **settings})
+    with Service(given, base_url) as service:
+        app = create_app(service, Keys.of(given.tokens, given.tokens_file, given.no_auth))
+        with TestClient(app, base_url, raise_server_exceptions=False) as client:
+            yield client
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:

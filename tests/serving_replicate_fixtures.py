@@ -1,6 +1,5 @@
 """Door 2 for tests: one service a module, whose backend keeps what it was given to hear and waits at a closed gate."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from serving_fixtures import ALICE, Running, ToneBackend, running, wait_for
+from serving_fixtures import ALICE, Running, ToneBackend, open_gate, running, wait_for
 
 from models.inputs import DialogueInputs
 from serving.catalog import DIA
@@ -37,9 +36,7 @@ class HearingBackend(ToneBackend):
 @contextmanager
 def service_with_a_gate(folder: Path, **settings: Any) -> Iterator[Running]:
     """Its backend works while the gate is open, as it is at first."""
-    gate = threading.Event()
-    gate.set()
-    with running(folder, HearingBackend(gate=gate), **settings) as found:
+    with running(folder, HearingBackend(gate=open_gate()), **settings) as found:
         yield found
 
 
@@ -53,19 +50,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def alice(house: Running) -> Iterator[httpx.Client]:
     with house.client(ALICE) as client:
         yield client
-
-
-@contextmanager
-def closed(house: Running) -> Iterator[None]:
-    """Nothing is finished in here; all that was begun is afterwards."""
-    gate = house.backend.gate
-    assert gate is not None
-    gate.clear()
-    try:
-        yield
-    finally:
-        gate.set()
-        wait_for(lambda: not house.service.records.active())
 
 
 def asked(text: str = TEXT, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from serving.fetch import FetchLimits
 from serving.storage.database import open_database, sqlite_url
 from serving.storage.files import Files
 from serving.storage.live import LiveAudio
-from serving.storage.records import Prediction, Records
+from serving.storage.prediction import Prediction
+from serving.storage.records import Records
 from serving.storage.store import FolderStore
 from serving.storage.workspace import Workspace
 from serving.work.backend import Listener, MadeFile
@@ -49,7 +50,7 @@ class House:
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.engine = open_database(sqlite_url(self.folder / "x.db"))
-        self.records = Records(self.engine)
+        self.records, self.live = Records(self.engine), LiveAudio(self.engine)
         store = FolderStore(self.folder / "files")
         self.files = Files(self.engine, store, Workspace(self.folder / "work" / "arriving"))
         self.told: list[str] = []
@@ -60,7 +61,7 @@ class House:
         self.worker = self.new_worker()
 
     def new_worker(self) -> PredictionRunner:
-        rooms = Storage(self.engine, self.records, self.files, LiveAudio(self.engine))
+        rooms = Storage(self.engine, self.records, self.files, self.live)
         return PredictionRunner(
             rooms,
             {DIA.full_name: self.backend},

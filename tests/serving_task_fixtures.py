@@ -1,14 +1,12 @@
 """Door 3 for tests: one service a module, whose backend waits wherever a test closes its gate."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
-from serving_fixtures import ALICE, BOB, Running, ToneBackend, running, wait_for
+from serving_fixtures import ALICE, BOB, Running, ToneBackend, open_gate, running, wait_for
 
 PATH = "/ai/audio_generation"
 MOST_WAITING = 6
@@ -18,10 +16,8 @@ DIA = {"model": "dia"}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    gate = threading.Event()
-    gate.set()
     folder = tmp_path_factory.mktemp("house")
-    with running(folder, ToneBackend(gate=gate), at_once=1, most_waiting=MOST_WAITING) as found:
+    with running(folder, ToneBackend(gate=open_gate()), at_once=1, most_waiting=MOST_WAITING) as found:
         yield found
 
 
@@ -35,19 +31,6 @@ def alice(house: Running) -> Iterator[httpx.Client]:
 def bob(house: Running) -> Iterator[httpx.Client]:
     with house.client(BOB) as client:
         yield client
-
-
-@contextmanager
-def closed(house: Running) -> Iterator[None]:
-    """Nothing is finished in here; all that was begun is afterwards."""
-    gate = house.backend.gate
-    assert gate is not None
-    gate.clear()
-    try:
-        yield
-    finally:
-        gate.set()
-        wait_for(lambda: not house.service.records.active())
 
 
 def started(client: httpx.Client, prompt: str = "[S1] Hey", key: str | None = None, **configs: Any) -> dict[str, Any]:

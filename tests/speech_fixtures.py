@@ -1,7 +1,6 @@
 """A backend for the speech door that sounds a tone, and waits and breaks down where the text says so."""
 
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from audio_fixtures import decode, make_file, speechlike
-from serving_fixtures import PIECE, RATE, Running, ToneBackend, prediction_of, tone
+from serving_fixtures import PIECE, RATE, Running, ToneBackend, open_gate, prediction_of, tone
 
 from models.audio.pcm import pcm16_bytes
 from models.errors import GenerationFailed
@@ -67,9 +66,7 @@ class Speaker(ToneBackend):
 
 def speaker() -> Speaker:
     """Its gate is open."""
-    gate = threading.Event()
-    gate.set()
-    return Speaker(gate=gate)
+    return Speaker(gate=open_gate())
 
 
 def body(**changes) -> dict:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serve import main, percentile
+from benchmarks.serve.__main__ import main
+from benchmarks.serve.figures import milliseconds, percentile
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,3 +40,7 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
     values = [float(number) for number in range(100, 0, -1)]
     assert [percentile(values, share) for share in (0.0, 0.5, 0.99, 1.0)] == [1, 50, 99, 100]
     assert percentile([3.0], 0.99) == 3
+
+
+def test_milliseconds_are_whole_unless_more_is_asked_for() -> None:
+    assert (milliseconds(0.0126), milliseconds(0.0126, digits=2)) == (13, 12.6)

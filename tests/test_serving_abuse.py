@@ -187,6 +187,7 @@ def test_a_name_is_shown_and_never_used(house: Running, alice: httpx.Client, nam
     assert (how, unquote(shown)) == ("attachment", NAMES[name])
     assert "set-cookie" not in got.headers
     stored = [path.relative_to(house.service.settings.data / "files") for path in _files(house)]
+    assert stored
     assert all(re.fullmatch(r"[a-z2-7]{2}/[a-z2-7]{26}", str(path)) for path in stored)
 
 

@@ -11,7 +11,7 @@ from serving_http_fixtures import reply, serve
 from serving_runner_fixtures import House, raising
 
 from models.errors import Cancelled, EngineClosed
-from serving.storage.records import Status
+from serving.storage.prediction import Status
 from serving.work.backend import Listener
 from serving.work.runner import MOST_ATTEMPTS, GivenUp
 

@@ -7,27 +7,51 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from serving_fixtures import AUTH, served
 from serving_replicate_fixtures import asked
 from starlette.testclient import TestClient
-from test_serving_headers import AUTH, served
 
 from models.errors import InvalidRequest, shown
 from models.inputs import DialogueInputs
 from serving.web.app import SMALL_BODY
 from serving.web.json_bodies import MOST_COMMAS, MOST_MEMBERS
 
-TOKENS = "alice:alice-token-of-20-letters"
 DOCUMENTS = ["/v1/audio/speech", "/v1/audio/voices/voice_1", "/v1/predictions", "/ai/audio_generation"]
+UPLOADS = ["/v1/files", "/v1/audio/voices"]
+JSON, FORM = "application/json", "multipart/form-data; boundary=x"
+BROKEN = [
+    *(
+        (path, body, JSON)
+        for path in [*DOCUMENTS, "/v1/models/parley/dia/predictions"]
+        for body in (b"{", b"\xff", b"")
+    ),
+    *((path, body, FORM) for path in UPLOADS for body in (b"no form", b"")),
+]
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with served(tmp_path_factory.mktemp("bodies"), tokens=TOKENS) as found:
+    with served(tmp_path_factory.mktemp("bodies")) as found:
         yield found
 
 
-def sent(client: TestClient, path: str, body: bytes, kind: str = "application/json") -> Any:
+def sent(client: TestClient, path: str, body: bytes, kind: str = JSON) -> Any:
     return client.post(path, content=body, headers=AUTH | {"Content-Type": kind})
+
+
+@pytest.mark.parametrize(("path", "body", "kind"), BROKEN)
+def test_of_what_a_stranger_sends_nothing_is_told(client: TestClient, path: str, body: bytes, kind: str) -> None:
+    """FastAPI would judge a body before it asks who sent it. Who is known is told what is wrong with it."""
+    for token in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}):
+        answer = client.post(path, content=body, headers={"Content-Type": kind, **token})
+        assert (answer.status_code, answer.headers.get("www-authenticate")) == (401, "Bearer")
+    assert sent(client, path, body, kind).status_code in (400, 422)
+
+
+@pytest.mark.parametrize("path", ["/ai/tasks?limit=x", "/v1/predictions/x/audio?format=midi"])
+def test_of_what_a_stranger_asks_nothing_is_told(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers=AUTH).status_code == 422
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
@@ -95,10 +119,11 @@ def test_a_value_is_told_by_its_beginning() -> None:
         DialogueInputs.parse(text="Hey.", seed="a" * 10**6)
 
 
-@pytest.mark.parametrize("path", ["/v1/predictions", "/v1/audio/speech"])
-def test_answers_repeat_no_more_than_the_beginning_of_names_and_values(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(("path", "status"), [("/v1/predictions", 422), ("/v1/audio/speech", 400)])
+def test_answers_repeat_no_more_than_the_beginning_of_names_and_values(
+    client: TestClient, path: str, status: int
+) -> None:
     body = {"n" * 10**5: "v" * 10**5, "input": ["w" * 10**5]}
     answer = sent(client, path, json.dumps(body).encode())
-    assert answer.status_code in (400, 422)
-    assert len(answer.text) < 3000
+    assert (answer.status_code, len(answer.text) < 3000) == (status, True)
     assert len(sent(client, path, b"z" * 10**6, "text/plain").text) < 1000

@@ -149,8 +149,8 @@ def test_what_no_container_takes_is_refused_before_one_is_asked(tmp_path, cog):
     with pytest.raises(InvalidRequest, match=f"^audio_prompt: is {MOST_FILE_BYTES + 1} bytes"):
         intake.make("p1", DialogueInputs(text="a", audio_prompt=voice, audio_prompt_text="b"))
     most = DialogueInputs.model_json_schema()["properties"]["max_new_tokens"]["maximum"]
-    with pytest.raises(InvalidRequest, match=f"^text: is too long: a container speaks at most {most} tokens, 47 s"):
-        intake.make("p2", SettledInputs(text="a", max_new_tokens=most + 1))
+    with pytest.raises(InvalidRequest, match=f"^text: is 9 characters .* {most} tokens, 47 s, .* Send it in parts"):
+        intake.make("p2", SettledInputs(text="[S1] Long", max_new_tokens=most + 1))
     assert cog.began == []
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import soundfile
 from container_fixtures import write_toy
-from serving_fixtures import running, wait_for
+from serving_fixtures import CREATE, running, wait_for
 
 from container.server import CogServer
 from models.errors import InvalidRequest
@@ -22,7 +22,6 @@ from serving.cog.container import Container, NotTaken, failure, open_client
 
 ROOT = Path(__file__).parent.parent
 MODEL = {"PARLEY_MODEL": "dia-random", "OMP_NUM_THREADS": "1"}
-CREATE = "/v1/models/parley/dia/predictions"
 LONG = "[S1] One more sentence of the same kind, please. [S2] Here it is, as long as the one before. " * 7
 
 Talk = Callable[[Container, httpx.AsyncClient], Coroutine[Any, Any, None]]

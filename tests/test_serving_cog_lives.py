@@ -5,7 +5,7 @@ import time
 
 import pytest
 from serving_cog_fixtures import HASTY, Heard, Intake, closed, data_uri, fake_cogs, succeeded, write_tone
-from serving_fixtures import running, wait_for
+from serving_fixtures import CREATE, running, wait_for
 
 from models.errors import EngineClosed, GenerationFailed, InvalidRequest
 from serving import __main__ as command
@@ -14,8 +14,6 @@ from serving.cog import fleet
 from serving.cog.backend import CogBackend
 from serving.settings import Settings
 from serving.work.runner import MOST_ATTEMPTS
-
-CREATE = "/v1/models/parley/dia/predictions"
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from serving_fixtures import TOKENS
+from serving_fixtures import AUTH, served
 from serving_replicate_fixtures import asked
 from starlette.testclient import TestClient
-from test_serving_headers import AUTH, served
 
 PREDICTIONS = "/v1/predictions"
 AWAY = {
@@ -21,7 +20,7 @@ AWAY = {
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Nobody works for it."""
-    with served(tmp_path_factory.mktemp("away"), tokens=TOKENS) as found:
+    with served(tmp_path_factory.mktemp("away")) as found:
         yield found
 
 
@@ -55,7 +54,7 @@ def test_speech_is_told_in_its_own_words(client: TestClient, monkeypatch: pytest
 
 def test_who_has_a_task_hears_its_id_too(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(client.app.state.service.records, "queue_position", away(AWAY["not there"]))
+        patched.setattr(client.app.state.service.history, "queue_positions", away(AWAY["not there"]))
         answer = client.post("/ai/audio_generation", json={"prompt": "Hey.", "configs": {"model": "dia"}}, headers=AUTH)
     assert (answer.status_code, answer.json()["data"]["status"]) == (200, "PENDING")
     assert client.get(answer.json()["data"]["urls"]["status"], headers=AUTH).status_code == 200
@@ -68,8 +67,8 @@ def test_who_has_a_prediction_hears_its_id_whatever_happens_then(
 ) -> None:
     """Before, the prediction was kept, and its caller was told that something broke."""
     with monkeypatch.context() as patched:
-        for name in ("get", "queue_position"):
-            patched.setattr(client.app.state.service.records, name, away(AWAY[kind]))
+        patched.setattr(client.app.state.service.records, "get", away(AWAY[kind]))
+        patched.setattr(client.app.state.service.history, "queue_positions", away(AWAY[kind]))
         answer = client.post(PREDICTIONS, json=asked(), headers=AUTH | {"Prefer": prefer})
     assert (answer.status_code, answer.json()["status"]) == (202, "starting")
     kept = client.get(answer.json()["urls"]["get"], headers=AUTH).json()

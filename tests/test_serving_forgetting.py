@@ -5,14 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
-from serving_fixtures import Running, running, wait_for
+from serving_fixtures import CREATE, Running, running, wait_for
 from serving_http_fixtures import reply, serve
 
 from serving.storage.retention import Retention
 from serving.work import sweep as sweep_module
 from serving.work.sweep import Sweep
 
-CREATE = "/v1/models/parley/dia/predictions"
 SECRET = "zq7-nobodys-business"
 EVENTS = ["start", "output", "logs", "completed"]
 
@@ -40,8 +39,8 @@ def sweep(run: Running) -> Sweep:
     nothing = SimpleNamespace()
     settings = service.settings
     return Sweep(
-        service.records, Retention(service.engine), service.files, nothing, service.live, service.queue,
-        settings.keep_seconds, settings.forget_seconds,
+        service.records, Retention(service.engine), service.tallies, service.files, nothing, service.live,
+        service.queue, settings.keep_seconds, settings.forget_seconds,
     )  # fmt: skip
 
 

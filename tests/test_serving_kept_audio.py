@@ -20,7 +20,7 @@ from models.audio.read import MAX_BYTES
 from models.errors import Cancelled
 from serving import kept_audio
 from serving.kept_audio import open_converted
-from serving.storage.records import Prediction, Status
+from serving.storage.prediction import Prediction, Status
 from serving.storage.store import FolderStore
 
 TEXT = "[S1] Hey"

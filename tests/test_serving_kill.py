@@ -15,8 +15,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from serving_child import write_spoken
-from serving_children_fixtures import Nursery, free_port, nursery, role
-from serving_fixtures import ALICE, wait_for
+from serving_children_fixtures import Nursery, client_of, free_port, nursery, role
+from serving_fixtures import CREATE, wait_for
 from serving_http_fixtures import StandInServer, reply, serve
 
 from serving.storage import database, tables
@@ -55,8 +55,7 @@ class Campaign:
         self.hook = self.receiver.answers["/hook"] = _Flaky(self.draw.random())
 
     def client(self) -> httpx.Client:
-        url = f"http://127.0.0.1:{self.shared['port']}"
-        return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ALICE}"}, timeout=30)
+        return client_of(self.shared["port"])
 
     def run(self) -> None:
         posting = threading.Thread(target=self._post_all)
@@ -100,7 +99,7 @@ class Campaign:
         with self.client() as client:
             while len(self.accepted) < self.predictions and not self.over.is_set():
                 try:
-                    answer = client.post("/v1/models/parley/dia/predictions", json=asked)
+                    answer = client.post(CREATE, json=asked)
                 except httpx.TransportError:
                     self.unanswered += 1
                     time.sleep(0.05)

@@ -2,14 +2,13 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import pytest
-from serving_fixtures import BOB, Running, running, wait_for
+from serving_fixtures import BOB, CREATE, Running, running, wait_for
 from speech_fixtures import Speaker, body, speaker
 
 from models.errors import Overloaded
@@ -18,7 +17,6 @@ from serving.listeners import Listeners
 from serving.web import app
 
 MOST = 4  # listeners of one caller, and threads of the routes
-CREATE = "/v1/models/parley/dia/predictions"
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +31,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def gate(service: Running) -> Iterator[threading.Event]:
     """Closed until the test opens it, or ends."""
     assert isinstance(service.backend, Speaker)
-    assert service.backend.gate is not None
-    service.backend.gate.clear()
-    yield service.backend.gate
-    service.backend.gate.set()
-    wait_for(lambda: not service.service.records.active())
+    with service.closed() as gate:
+        yield gate
     wait_for(lambda: not service.service.listeners._listening)
 
 
@@ -88,12 +83,12 @@ def test_one_more_than_the_most_is_refused_with_the_limit_and_others_are_not(
 ) -> None:
     waiting = begin(service, "[S1] ||")
     with many(service, "pcm"):
-        made = len(service.service.records.page("alice", limit=100))
+        made = len(service.service.history.page("alice", limit=100).rows)
         with spoken(service, input="A") as refused:
             answer = refused.read().decode()
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
             assert f"You listen {MOST} times at once" in answer
-        assert len(service.service.records.page("alice", limit=100)) == made  # nothing was begun for it
+        assert len(service.service.history.page("alice", limit=100).rows) == made  # nothing was begun for it
         with service.client() as client:
             for path in ("audio", "stream"):
                 assert client.get(f"/v1/predictions/{waiting}/{path}").status_code == 429
@@ -147,7 +142,8 @@ def test_who_makes_audio_waits_for_who_hears_it() -> None:
             way.end()
 
         making = asyncio.create_task(make())
-        await asyncio.sleep(0.05)
+        for _ in range(10 * MOST_PIECES):  # turns of the loop, one for each piece
+            await asyncio.sleep(0)
         unheard = made
         heard = await asyncio.to_thread(lambda: list(way))
         assert heard == [b"%d" % number for number in range(10 * MOST_PIECES)]
@@ -158,15 +154,22 @@ def test_who_makes_audio_waits_for_who_hears_it() -> None:
 
 
 def test_a_thread_that_waits_for_more_ends_at_once_when_nobody_listens() -> None:
-    async def left() -> list[bytes]:
-        way = HandOver()
-        await way.put(b"a")
-        hearing = asyncio.create_task(asyncio.to_thread(lambda: list(way)))
-        await asyncio.sleep(0.05)
-        await way.put(b"b")
-        way.close()
-        return await hearing
+    heard: list[bytes] = []
+    first = threading.Event()
 
-    began = time.monotonic()
-    assert asyncio.run(left()) in ([b"a"], [b"a", b"b"])
-    assert time.monotonic() - began < 5
+    async def leave_after_the_first() -> None:
+        way = HandOver()
+
+        def hear() -> None:
+            for piece in way:
+                heard.append(piece)
+                first.set()
+
+        hearing = asyncio.create_task(asyncio.to_thread(hear))
+        await way.put(b"a")
+        assert await asyncio.to_thread(first.wait, 20)
+        way.close()
+        await asyncio.wait_for(hearing, 20)
+
+    asyncio.run(leave_after_the_first())
+    assert heard == [b"a"]

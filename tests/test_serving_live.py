@@ -4,28 +4,19 @@ import asyncio
 import time
 
 import pytest
+from serving_records_fixtures import OnePrediction
 
 from models.errors import GenerationFailed
-from serving.storage.changes import Changes
-from serving.storage.database import open_database, sqlite_url
 from serving.storage.live import MOST_PIECES, LiveAudio, Piece, follow
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.prediction import Prediction, Status
 
 RATE = 8000
 
 
-class House:
+class House(OnePrediction):
     def __init__(self, folder) -> None:
-        self.engine = open_database(sqlite_url(folder / "x.db"))
-        self.changes = Changes()
-        self.records = Records(self.engine, self.changes.tell)
+        super().__init__(folder)
         self.live = LiveAudio(self.engine, self.changes.tell)
-        self.records.create(Prediction("p1", "alice", "predictions", "parley/dia", "v", {}))
-
-    def begin(self) -> Prediction:
-        now = self.records.begin("p1")
-        assert now is not None
-        return now
 
     def append(self, now: Prediction, *pieces: tuple[int, bytes]) -> None:
         for start, pcm in pieces:

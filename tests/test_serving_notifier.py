@@ -1,5 +1,6 @@
 """What is told of a prediction, and under which id: the same id never stands for two things."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from unittest import mock
@@ -10,7 +11,8 @@ from serving_http_fixtures import reply, serve
 from serving.public_http import public_client
 from serving.storage import records as records_module
 from serving.storage.database import open_database, sqlite_url
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.prediction import Prediction, Status
+from serving.storage.records import Records
 from serving.work.notifier import Notifier
 from serving.work.queue import Message
 from serving.work.webhooks import DeliveryFailed, make_secret
@@ -44,6 +46,10 @@ class House:
         return replace(now, logs=logs)
 
 
+def logs_id(attempt: int, logs: str) -> str:
+    return f"p1-logs-{attempt}-{hashlib.sha256(logs.encode()).hexdigest()[:16]}"
+
+
 @pytest.fixture
 def house(tmp_path):
     engine = open_database(sqlite_url(tmp_path / "x.db"))
@@ -65,7 +71,7 @@ def test_an_attempt_that_begins_anew_tells_its_logs_under_new_ids(house, notifie
         notifier.notify(now, "start")
         notifier.notify(now, "logs")
         house.now += 1
-    assert house.sent == ["p1-start-0", "p1-logs-1-1", "p1-start-0", "p1-logs-2-1"]
+    assert house.sent == ["p1-start-0", logs_id(1, "a\n"), "p1-start-0", logs_id(2, "a\n")]
 
 
 def test_logs_are_told_no_sooner_than_half_a_second_after_the_last_and_who_tells_knows(house, notifier):
@@ -76,7 +82,16 @@ def test_logs_are_told_no_sooner_than_half_a_second_after_the_last_and_who_tells
         house.now += seconds
         told.append(notifier.notify(replace(now, logs="line\n" * lines), "logs"))
     assert told == [True, False, False, True, False, True, True]
-    assert house.sent == ["p1-logs-1-1", "p1-logs-1-3", "p1-logs-1-5", "p1-logs-1-6"]
+    assert house.sent == [logs_id(1, "line\n" * lines) for lines in (1, 3, 5, 6)]
+
+
+def test_logs_of_as_many_lines_that_say_something_else_are_told_too(house, notifier):
+    """They lose their beginning as they grow. Before, their id was the number of their lines."""
+    house.accept()
+    for logs in ("a\nb\n", "b\nc\n"):
+        assert notifier.notify(house.begin(logs), "logs")
+        house.now += 1
+    assert len(set(house.sent)) == 2
 
 
 def test_one_predictions_logs_delay_no_others(house, notifier):
@@ -97,9 +112,9 @@ def test_an_end_that_has_not_come_is_not_announced(house, notifier):
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (Status.SUCCEEDED, ["p1-logs-1-1", "p1-output-0", "p1-completed-0"]),
-        (Status.FAILED, ["p1-logs-1-1", "p1-completed-0"]),
-        (Status.CANCELED, ["p1-logs-1-1", "p1-completed-0"]),
+        (Status.SUCCEEDED, [logs_id(1, "a\n"), "p1-output-0", "p1-completed-0"]),
+        (Status.FAILED, [logs_id(1, "a\n"), "p1-completed-0"]),
+        (Status.CANCELED, [logs_id(1, "a\n"), "p1-completed-0"]),
     ],
 )
 def test_the_end_is_announced_once_and_after_a_crash_under_the_same_ids(house, notifier, monkeypatch, status, told):

@@ -11,7 +11,7 @@ from npm_fixtures import npm_package
 from serving_fixtures import ALICE, PIECE, RATE, running, wait_for
 from speech_fixtures import TAG, recording, speaker
 
-from serving.storage.records import Status
+from serving.storage.prediction import Status
 from serving.storage.voices import OPENAI_VOICES
 
 openai = pytest.importorskip("openai", reason="the client is not installed")
@@ -37,9 +37,8 @@ def service(tmp_path_factory):
 
 @pytest.fixture
 def closed(service):
-    service.backend.gate.clear()
-    yield service.backend.gate
-    service.backend.gate.set()
+    with service.closed() as gate:
+        yield gate
 
 
 @pytest.fixture

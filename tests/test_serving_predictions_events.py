@@ -6,27 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from serving_records_fixtures import OnePrediction
 
 from serving.doors.predictions.events import LOST, events_of, unsaid
-from serving.storage.changes import Changes
-from serving.storage.database import open_database, sqlite_url
-from serving.storage.records import LONGEST_LOGS, Prediction, Records, Status
+from serving.storage.prediction import Status
+from serving.storage.records import LONGEST_LOGS
 
 LINE = "note: passage 2, take 1: it ended in noise\n"
 
 
-class House:
-    def __init__(self, folder: Path) -> None:
-        self.engine = open_database(sqlite_url(folder / "x.db"))
-        self.changes = Changes()
-        self.records = Records(self.engine, self.changes.tell)
-        self.asked = self.records.create(Prediction("p1", "alice", "predictions", "parley/dia", "v", {}))
-
-    def begin(self) -> Prediction:
-        now = self.records.begin("p1")
-        assert now is not None
-        return now
-
+class House(OnePrediction):
     def said(self, meanwhile: Callable[[int], object]) -> list[tuple[str, str]]:
         """(name, data) of all events but comments. meanwhile: called with how many there were, first with 0."""
         service = SimpleNamespace(

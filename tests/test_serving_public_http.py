@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 from serving_http_fixtures import StandInServer, drip, reply, serve, stand_in_network
 
 from models.errors import InvalidRequest
-from serving.public_http import AddressRefused, check_public_url, is_public, parse_url, public_client, resolve
+from serving.addresses import AddressRefused, is_public, resolve
+from serving.public_http import public_client
+from serving.urls import check_public_url, parse_url
 
 PUBLIC = "93.184.215.14"
 REFUSED = (

@@ -6,7 +6,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 from serving_fixtures import wait_for
-from test_serving_queue import Log, about, opened, raising, state_of, waiting_for, working
+from serving_queue_fixtures import Log, about, opened, raising, state_of, waiting_for, working
 
 from serving.work import queue as queues
 from serving.work import workflows

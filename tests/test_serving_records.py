@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from models.errors import Overloaded
 from serving.storage.database import open_database, sqlite_url
-from serving.storage.records import ACTIVE, KeyConflict, Prediction, Records, Status
+from serving.storage.prediction import ACTIVE, Prediction, Status
+from serving.storage.records import KeyConflict, Records
 from serving.storage.tables import metadata
 
 pytest_plugins = ["postgres_fixtures"]
@@ -114,15 +115,6 @@ class Life(RuleBasedStateMachine):
         if over:
             self.status = Status.ABORTED if self.status is Status.STARTING else Status.CANCELED
 
-    @rule()
-    def come_too_late(self):
-        """To an attempt that is over, or whose end has come."""
-        for now in self.begun:
-            if not self._may_change(now):
-                assert not self.records.finish(now, Status.FAILED)
-                assert not self.records.report(now, 1.0, 1.0, "")
-        self._was_told(False)
-
     @invariant()
     def is_as_expected(self):
         now = self.records.get("p1")
@@ -200,11 +192,9 @@ def test_what_is_over_is_unannounced_until_that_is_told_if_there_is_whom_to_tell
     assert records.unannounced() == ["p0"]
 
 
-@pytest.mark.parametrize("where", ["sqlite", "postgresql"])
-def test_of_many_who_ask_together_no_more_are_accepted_than_may_wait(tmp_path, where, request):
+def test_of_many_who_ask_together_no_more_are_accepted_than_may_wait(either_url):
     """Before, all of them counted first, and then all were kept."""
-    url = sqlite_url(tmp_path / "x.db") if where == "sqlite" else request.getfixturevalue("database_url")
-    engine = open_database(url)
+    engine = open_database(either_url)
     records = Records(engine)
     ready, kept = threading.Barrier(8), []
 
@@ -220,10 +210,8 @@ def test_of_many_who_ask_together_no_more_are_accepted_than_may_wait(tmp_path, w
     engine.dispose()
 
 
-@pytest.mark.parametrize("where", ["sqlite", "postgresql"])
-def test_of_many_with_the_same_key_one_is_kept_and_all_get_it(tmp_path, where, request):
-    url = sqlite_url(tmp_path / "x.db") if where == "sqlite" else request.getfixturevalue("database_url")
-    engine = open_database(url)
+def test_of_many_with_the_same_key_one_is_kept_and_all_get_it(either_url):
+    engine = open_database(either_url)
     records = Records(engine)
     found = []
     asked = [prediction(number, key="k", key_hash="h") for number in range(6)]

@@ -11,14 +11,13 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from replicate.client import Client
-from serving_fixtures import ALICE, BOB, TOKENS, Running, wait_for
+from serving_fixtures import ALICE, AUTH, BOB, Running, served, wait_for
 from serving_replicate_fixtures import (
     MODEL,
     TEXT,
     VERSION,
     alice,
     asked,
-    closed,
     created,
     ended,
     house,
@@ -26,14 +25,11 @@ from serving_replicate_fixtures import (
 )
 from starlette.testclient import TestClient
 
-from serving.access import Keys
 from serving.doors.predictions import routes as predictions
 from serving.service import Service
-from serving.settings import Settings
 from serving.storage.files import Files
-from serving.storage.records import Status
+from serving.storage.prediction import Status
 from serving.storage.tables import predictions as table
-from serving.web.app import create_app
 
 __all__ = ["alice", "house"]  # fixtures
 
@@ -63,7 +59,7 @@ def begun(house: Running, prediction: dict[str, Any]) -> None:
 
 def test_a_wait_that_is_over_says_starting_never_processing(house: Running, alice: httpx.Client) -> None:
     """Both clients take "processing" for the end."""
-    with closed(house):
+    with house.closed():
         answer = alice.post(PREDICTIONS, json=asked(), headers={"Prefer": "wait=1"})
         assert (answer.status_code, answer.json()["status"]) == (202, "starting")
         assert now(alice, answer.json())["status"] == "processing"
@@ -96,7 +92,7 @@ def test_a_wait_counts_from_when_it_was_asked_for(
 
 @pytest.mark.parametrize("prefer", ["respond-async", "return=minimal", "handling=lenient", "waiting", "wait-not", ""])
 def test_who_does_not_ask_to_wait_is_answered_at_once(house: Running, alice: httpx.Client, prefer: str) -> None:
-    with closed(house):
+    with house.closed():
         answer = alice.post(PREDICTIONS, json=asked(), headers={"Prefer": prefer})
         assert (answer.status_code, answer.json()["output"]) == (201, None)
 
@@ -122,7 +118,7 @@ def test_a_deadline_ends_what_runs_and_what_waits_and_the_client_can_read_both(
     house: Running, alice: httpx.Client
 ) -> None:
     """Replicate would say "aborted" of what waited: its Python client fails at that, its JavaScript client waits on."""
-    with closed(house):
+    with house.closed():
         after = {"Cancel-After": "5m"}
         running = [created(alice, prefer="respond-async") for _ in range(2)]
         for one in running:
@@ -145,10 +141,18 @@ def test_inputs_that_are_null_are_as_if_left_out(alice: httpx.Client) -> None:
     assert (prediction["status"], prediction["input"]) == ("succeeded", {"text": TEXT})
 
 
+def test_events_without_a_webhook_that_is_told_of_them_are_a_mistake(alice: httpx.Client) -> None:
+    """Before, they were passed over."""
+    body = asked() | {"webhook_events_filter": ["completed"]}
+    (field,) = problem(alice.post(PREDICTIONS, json=body), 422)["invalid_fields"]
+    assert (field["field"], "without a webhook" in field["description"]) == ("webhook_events_filter", True)
+    assert alice.post(PREDICTIONS, json=asked() | {"webhook_events_filter": None}).status_code == 201
+
+
 def test_every_event_has_an_id_and_none_says_it_twice(house: Running, alice: httpx.Client) -> None:
     """Both clients drop events without one."""
     made = {text: created(alice, text) for text in (TEXT, "[S1] Hey!")}
-    with closed(house):
+    with house.closed():
         made["cancelled"] = created(alice, prefer="respond-async")
         alice.post(made["cancelled"]["urls"]["cancel"])
     names = []
@@ -218,7 +222,7 @@ def test_any_other_version_is_a_mistake_that_tells_what_there_is(alice: httpx.Cl
 def test_audio_that_will_not_come_is_a_conflict_and_what_is_deleted_is_gone(
     house: Running, alice: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closed(house):
+    with house.closed():
         cancelled = created(alice, prefer="respond-async")
         alice.post(cancelled["urls"]["cancel"])
         problem(alice.get(f"{PREDICTIONS}/{cancelled['id']}/audio"), 409)
@@ -270,11 +274,9 @@ def unhurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A service that nobody works for, with small limits."""
     folder: Path = tmp_path_factory.mktemp("unhurried")
     limits: dict[str, Any] = {"requests_per_minute": 3, "creations_per_minute": 2, "most_waiting": 1}
-    settings = Settings(data=folder, tokens=TOKENS, **limits)
-    with Service(settings, "http://testserver") as service:
-        app = create_app(service, Keys.of(settings.tokens, "", False))
-        with TestClient(app, headers={"Authorization": f"Bearer {ALICE}"}) as client:
-            yield client
+    with served(folder, **limits) as client:
+        client.headers.update(AUTH)
+        yield client
 
 
 def test_who_calls_too_often_is_told_when_to_come_again(unhurried: TestClient) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from serving.storage.database import open_database, sqlite_url
 from serving.storage.lease import FileLease, Lease
-from serving.storage.records import Prediction, Records
+from serving.storage.prediction import Prediction
+from serving.storage.records import Records
 from serving.work import rescue as rescue_module
 from serving.work.rescue import IDLE_SECONDS, LOST_SECONDS, Rescue
 

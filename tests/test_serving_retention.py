@@ -1,5 +1,6 @@
 """What is over is forgotten in steps, is still counted afterwards, and none of it is looked for in the whole table."""
 
+import threading
 import time
 from collections import Counter
 
@@ -7,8 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from serving.storage.database import open_database, sqlite_url
+from serving.storage.history import History
 from serving.storage.live import LiveAudio
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.prediction import Prediction, Status
+from serving.storage.records import Records
 from serving.storage.retention import Retention
 from serving.storage.tables import predictions as table
 from serving.storage.tallies import Tallies
@@ -46,10 +49,9 @@ class House:
         }
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def house(request, tmp_path):
-    sqlite = request.param == "sqlite"
-    house = House(sqlite_url(tmp_path / "x.db") if sqlite else request.getfixturevalue("database_url"))
+@pytest.fixture
+def house(either_url):
+    house = House(either_url)
     yield house
     house.engine.dispose()
 
@@ -71,6 +73,8 @@ def test_a_row_is_forgotten_once_its_data_is_removed_and_its_time_has_come(house
     house.set("with data", completed_at=time.time())
     house.retention.remove_data(time.time() - HOUR / 2)
     house.set("with data", completed_at=time.time() - 9 * HOUR)
+    assert house.retention.forget(time.time() - 2 * HOUR) == 0  # it is not counted yet
+    house.tallies.add_up()
     assert house.retention.forget(time.time() - 2 * HOUR) == 1
     assert [house.records.get(name) is None for name in ("old", "young", "waits")] == [True, False, False]
 
@@ -101,14 +105,31 @@ def test_what_is_counted_stays_the_same_whatever_is_forgotten(house):
         ("canceled", "none"): (1, 0.0, 0.0),
         ("starting", "none"): (1, 0.0, 0.0),
     }
+    assert [house.tallies.add_up() for _ in range(2)] == [6, 0]
+    house.end("p4", age=HOUR, took=3.0)
+    before["succeeded", "5.0"] = (3, 6.0, 10.0)
+    assert house.counted() == before
+    house.tallies.add_up()
     for hours in (2.5, 0.5, -1):
         house.retention.remove_data(time.time() - hours * HOUR)
-        assert house.counted() == before
         house.retention.forget(time.time() - hours * HOUR)
         assert house.counted() == before
-    assert house.tallies.count_of(MODEL) == 7
+    assert house.tallies.count_of(MODEL) == 8
     assert house.tallies.count_of("parley/other") == 0
-    assert [p.id for p in house.records.page("alice", limit=9)] == ["waits"]
+    assert [p.id for p in History(house.engine).page("alice", limit=9).rows] == ["waits"]
+
+
+def test_of_many_processes_that_add_up_together_each_end_is_counted_by_one(house):
+    for number in range(20):
+        house.end(f"p{number}")
+    added: list[int] = []
+    threads = [threading.Thread(target=lambda: added.append(house.tallies.add_up())) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(added) == [0, 0, 0, 0, 0, 20]
+    assert house.tallies.count_of(MODEL) == 20
 
 
 def test_live_audio_goes_with_its_prediction_and_not_before(house):
@@ -118,6 +139,7 @@ def test_live_audio_goes_with_its_prediction_and_not_before(house):
     before = {name: house.records.get(name) for name in ("heard", "forgotten")}
     house.records.cancel("forgotten")
     house.retention.remove_data(time.time() + 1)
+    house.tallies.add_up()
     house.retention.forget(time.time() + 1)
     house.live.forget(time.time() - 60)
     assert [house.live.is_kept(before[name]) for name in ("heard", "forgotten")] == [True, False]
@@ -143,6 +165,9 @@ def test_what_is_asked_each_minute_or_more_often_reads_no_whole_table(tmp_path):
     house.live.forget(time.time() - 60)
     house.tallies.all()
     house.tallies.count_of(MODEL)
+    house.tallies.add_up()
+    house.accept("waits")
+    assert History(house.engine).queue_positions([house.records.get("waits")]) == {"waits": 1}
     house.records.unannounced()
     house.records.expire(time.time())
     house.records.unfinished(time.time())

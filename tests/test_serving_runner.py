@@ -13,7 +13,8 @@ from serving_runner_fixtures import House, raising
 
 from models.errors import Cancelled, EngineClosed, InvalidRequest
 from serving.storage.files import ARRIVAL_SECONDS
-from serving.storage.records import Status
+from serving.storage.prediction import Status
+from serving.storage.records import LONGEST_LOGS
 from serving.work.backend import Listener
 from serving.work.runner import FAULT, GivenUp
 
@@ -174,3 +175,35 @@ def test_work_that_is_given_up_while_it_begins_is_given_up_too(house):
     house.worker._given_up.set()  # as give_up does before it looks for what runs
     thread.join(10)
     assert given_up
+
+
+def test_of_a_talkative_maker_the_newest_logs_are_kept_and_no_more_are_held(house, monkeypatch):
+    """Before, all of them were held, and joined anew for each report."""
+    reported: list[str] = []
+    report = house.records.report
+
+    def heard(now, progress, audio_seconds, logs):
+        reported.append(logs)
+        return report(now, progress, audio_seconds, logs)
+
+    monkeypatch.setattr(house.records, "report", heard)
+
+    def making(listener: Listener) -> None:
+        for number in range(1200):
+            listener.log(f"{number:04} {'.' * 94}")  # with its end 100 characters
+
+    logs = house.work(making).logs
+    assert (len(logs), logs[:4], logs[-100:-96]) == (LONGEST_LOGS, "0200", "1199")
+    assert reported == [logs]
+
+
+def test_a_piece_without_a_sample_disturbs_nothing(house):
+    """Before, the next one failed, as it was to stand in the same place."""
+
+    def making(listener: Listener) -> None:
+        for pcm in (b"", b"aa", b"", b"bb"):
+            listener.audio(pcm, 8000)
+
+    now = house.work(making)
+    assert now.status is Status.SUCCEEDED
+    assert [(piece.start, piece.pcm) for piece in house.live.after(now, 0)] == [(0, b"aa"), (1, b"bb")]

@@ -3,42 +3,26 @@
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from serving_child import write_spoken
-from serving_children_fixtures import Nursery, free_port, nursery, role
-from serving_fixtures import ALICE, wait_for
+from serving_children_fixtures import SLOW, client_of, free_port, nursery, role, wait_until
+from serving_fixtures import CREATE, wait_for
 
 from serving.storage import database, tables
-from serving.storage.records import Prediction, Records
+from serving.storage.prediction import Prediction
+from serving.storage.records import Records
 
-CREATE = "/v1/models/parley/dia/predictions"
 TEXT = "[S1] A little longer."
-SLOW = 60.0  # seconds a busy machine may take to start a process
 
 
 @pytest.fixture(scope="module")
 def children():
     with nursery() as children:
         yield children
-
-
-def client_of(port: int) -> httpx.Client:
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ALICE}"}, timeout=60)
-
-
-def wait_until(port: int, path: str = "/ready") -> None:
-    def answers() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_for(answers, SLOW)
 
 
 def row(folder: Path, prediction_id: str) -> Prediction:
@@ -53,14 +37,6 @@ def begin(client: httpx.Client, folder: Path) -> str:
     name: str = client.post(CREATE, json={"input": {"text": TEXT}}).json()["id"]
     wait_for(lambda: row(folder, name).audio_seconds > 0, SLOW)
     return name
-
-
-def end(children: Nursery, pid: int, number: int = signal.SIGTERM) -> float:
-    """→ the seconds it took."""
-    started = time.monotonic()
-    os.kill(pid, number)
-    assert children.wait(pid) == 0
-    return time.monotonic() - started
 
 
 def test_what_runs_is_finished_and_answered_while_new_callers_are_refused(tmp_path, children):
@@ -94,7 +70,7 @@ def test_what_does_not_end_in_time_is_begun_anew_by_the_next_process_with_the_sa
         name = begin(client, tmp_path)
         with client.stream("GET", f"/v1/predictions/{name}/audio") as listening:
             assert listening.status_code == 200
-            assert end(children, pid) < 20  # nor does it wait for who listens
+            assert children.end(pid) < 20  # nor does it wait for who listens
     left = row(tmp_path, name)
     assert (left.status, left.attempt) == ("processing", 1)
     children.start(**patient, web=True, work=True)
@@ -118,7 +94,7 @@ def test_a_worker_alone_ends_well_and_what_it_left_is_done_by_another(tmp_path, 
     pid = children.start(**shared, work=True, pause=30.0 / len(TEXT))
     with client_of(port) as client:
         name = begin(client, tmp_path)
-    end(children, pid)
+    children.end(pid)
     children.start(**shared, work=True)
     wait_for(lambda: row(tmp_path, name).status == "succeeded", SLOW)
     assert list((tmp_path / "work").glob("*/*")) == []
@@ -131,7 +107,7 @@ def test_models_that_are_still_loading_are_not_waited_for(tmp_path, children, nu
     pid = children.start(**role(tmp_path, port), web=True, work=True, loading=60.0)
     wait_until(port, "/health")
     assert httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 503
-    assert end(children, pid, number) < 20
+    assert children.end(pid, number) < 20
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""serving/speech.py: OpenAI's speech endpoint over HTTP, from the first byte to the caller who hangs up."""
+"""Door 4: OpenAI's speech endpoint over HTTP, from the first byte to the caller who hangs up."""
 
 import base64
 import json
@@ -11,12 +11,15 @@ from audio_fixtures import decode, pieces_of, pitch, speechlike
 from serving_fixtures import BOB, PIECE, RATE, running, wait_for
 from speech_fixtures import TAG, body, refusal, seconds_of, speak, speaker
 
+from models.dia.script import estimate_seconds
+from models.errors import InvalidRequest
 from models.inputs import SettledInputs
 from models.request import INPUT_LIMIT
+from serving.catalog import DIA
 from serving.doors.speech.request import SpeechRequest, asked_of, model_named
 from serving.intake import check
 from serving.rendering import resample_stream
-from serving.storage.records import Status
+from serving.storage.prediction import Status
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +31,8 @@ def service(tmp_path_factory):
 @pytest.fixture
 def closed(service):
     """The backend's gate, closed until the test opens it."""
-    service.backend.gate.clear()
-    yield service.backend.gate
-    service.backend.gate.set()
+    with service.closed() as gate:
+        yield gate
 
 
 @contextmanager
@@ -117,9 +119,16 @@ def test_all_of_the_longest_text_may_be_spoken_in_either_voice(voice, text):
     asked = asked_of(SpeechRequest(model="dia", input=text, voice=voice), None, "alice")
     check(asked.model, asked.input)
     request = SettledInputs.parse(**{**asked.input, **asked.extra}).to_request("id", "dia")
-    slowest = 6 * len(text) / 16 * 86  # seconds of as many digits, in tokens
-    assert request.sampling_params.max_new_tokens >= min(slowest, 1 << 17)
+    takes = estimate_seconds(text) * DIA.tokens_per_second
+    assert request.sampling_params.max_new_tokens >= 1.1 * takes
     assert ("max_new_tokens" in asked.extra) == (text != "Short.")
+
+
+def test_what_takes_longer_than_one_request_may_is_refused_with_both_and_the_way_out():
+    """Few characters may be many words: these are read as one tenth each."""
+    request = SpeechRequest(model="dia", input="a " + "⅒" * (INPUT_LIMIT - 2), voice="s1")
+    with pytest.raises(InvalidRequest, match=r"^input: takes about 6397 s .* may take 2587 s\. Send it in parts\.$"):
+        asked_of(request, None, "alice")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +259,7 @@ def test_speech_is_in_no_history_but_its_own(service):
         speak(service)
         assert client.get("/v1/predictions").json()["results"] == []
         assert client.get("/ai/tasks").json()["data"]["tasks"] == []
-    owned = service.service.records.page("alice", limit=100)
+    owned = service.service.history.page("alice", limit=100).rows
     assert {prediction.door for prediction in owned} == {"speech"}
     with service.client(BOB) as client:
         assert client.get("/v1/predictions").json()["results"] == []

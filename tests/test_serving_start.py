@@ -9,11 +9,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import uvicorn.protocols.http.h11_impl
-from serving_children_fixtures import free_port, nursery, role
-from serving_fixtures import ALICE, TOKENS
+from serving_children_fixtures import free_port, nursery, role, wait_until
+from serving_fixtures import AUTH, TOKENS, served
 from serving_replicate_fixtures import WORDS, asked
-from test_serving_headers import AUTH, served
-from test_serving_sigterm import end, wait_until
 
 from models.errors import InvalidRequest
 from serving.__main__ import main
@@ -87,7 +85,7 @@ def test_a_process_that_only_serves_http_is_asked_for_by_name() -> None:
 
 def test_a_link_of_ours_that_has_expired_is_told_as_such(tmp_path: Path) -> None:
     """Before, the worker fetched it, and told of its own answer 404."""
-    with served(tmp_path, tokens=TOKENS) as client:
+    with served(tmp_path) as client:
         link = httpx.URL(client.post("/v1/files", files={"content": b"x"}, headers=AUTH).json()["urls"]["get"])
         past = int(time.time()) - 1
         signed = client.app.state.service.links.signature("alice", link.path.split("/")[3], past)
@@ -115,7 +113,7 @@ def test_a_worker_alone_can_be_asked_how_it_is(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{port}"
         assert httpx.get(f"{url}/health").json() == {"status": "alive"}
         assert httpx.get(f"{url}/metrics").status_code == 401
-        numbers = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {ALICE}"})
+        numbers = httpx.get(f"{url}/metrics", headers=AUTH)
         assert "parley_predictions_running 0.0" in numbers.text
         assert httpx.get(f"{url}/v1/models", headers=AUTH).status_code == 404
-        end(children, pid)
+        children.end(pid)

@@ -7,6 +7,7 @@ import time
 import obstore.store
 import pytest
 import sqlalchemy as sa
+from serving_crash_fixtures import Killed
 
 from serving.storage import database, store, tables
 from serving.storage.files import ARRIVAL_SECONDS, OUTPUT, UNSEEN, UPLOAD, File, Files
@@ -14,10 +15,6 @@ from serving.storage.store import CHUNK_BYTES, BucketStore, FolderStore, open_st
 from serving.storage.workspace import Workspace
 
 CONTENT = os.urandom(CHUNK_BYTES + 77)
-
-
-class Killed(BaseException):
-    """Nothing after this line has happened."""
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from serving.storage.database import open_database, sqlite_url
-from serving.storage.records import Prediction, Records
+from serving.storage.files import WANTED_SECONDS
+from serving.storage.prediction import Prediction
+from serving.storage.records import Records
 from serving.storage.retention import Retention
 from serving.work import sweep as sweep_module
 from serving.work.sweep import (
@@ -16,7 +18,6 @@ from serving.work.sweep import (
     LIVE_SECONDS,
     QUEUE_SECONDS,
     SWEEP_SECONDS,
-    WANTED_SECONDS,
     Sweep,
 )
 
@@ -53,6 +54,7 @@ def sweep_of(asked: Asked, **rooms) -> Sweep:
         "retention": SimpleNamespace(
             remove_data=hear("data"), free_keys=hear("keys"), forget=hear("rows"), leftovers=list
         ),
+        "tallies": SimpleNamespace(add_up=lambda: asked.of.update(tallies=0.0)),
         "files": SimpleNamespace(delete_expired=hear("files"), workspace=SimpleNamespace(sweep=hear("arriving"))),
         "store": SimpleNamespace(sweep=hear("store")),
         "live": SimpleNamespace(forget=hear("live")),
@@ -68,6 +70,7 @@ def test_each_kind_is_deleted_after_its_own_time_by_a_chore_of_its_own(asked):
     for chore in reversed(chores):
         chore.do()
     assert asked.of == {
+        "tallies": 0.0,
         "data": 3600.0,
         "rows": 3600.0 + 86_400.0,
         "keys": KEY_SECONDS,
@@ -78,7 +81,7 @@ def test_each_kind_is_deleted_after_its_own_time_by_a_chore_of_its_own(asked):
         "queue": QUEUE_SECONDS,
     }
     assert {chore.every_seconds for chore in chores} == {SWEEP_SECONDS}
-    assert len({chore.name for chore in chores}) == len(chores) == 7
+    assert len({chore.name for chore in chores}) == len(chores) == 8
 
 
 def test_the_files_that_unfinished_predictions_wait_for_are_kept(engine, asked):

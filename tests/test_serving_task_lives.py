@@ -15,7 +15,6 @@ from serving_task_fixtures import (
     alice,
     assert_refused,
     bob,
-    closed,
     ended,
     house,
     now,
@@ -30,7 +29,7 @@ __all__ = ["alice", "bob", "house"]  # fixtures
 
 
 def test_what_waits_knows_its_place_and_can_be_cancelled(house: Running, alice: httpx.Client) -> None:
-    with closed(house):
+    with house.closed():
         first, second, third = (started(alice) for _ in range(3))
         wait_for(lambda: now(alice, first)["status"] == "RUNNING")
         assert now(alice, first)["queue_position"] is None
@@ -44,7 +43,7 @@ def test_what_waits_knows_its_place_and_can_be_cancelled(house: Running, alice: 
 
 
 def test_what_runs_stops_when_cancelled(house: Running, alice: httpx.Client) -> None:
-    with closed(house):
+    with house.closed():
         task = started(alice)
         wait_for(lambda: now(alice, task)["status"] == "RUNNING")
         assert alice.post(task["urls"]["cancel"]).json()["data"]["status"] == "CANCELED"
@@ -63,7 +62,7 @@ def test_what_is_over_stays_as_it_ended(alice: httpx.Client, prompt: str) -> Non
 
 
 def test_a_cancelled_task_cannot_be_cancelled_again(house: Running, alice: httpx.Client) -> None:
-    with closed(house):
+    with house.closed():
         task = started(alice)
         assert alice.delete(task["urls"]["status"]).status_code == 200
         assert_refused(alice.delete(task["urls"]["status"]), 409)
@@ -158,7 +157,7 @@ def test_eight_at_once_with_one_key_are_one_task(house: Running, alice: httpx.Cl
 
 
 def test_who_has_too_many_waits_but_may_repeat_what_was_accepted(house: Running, alice: httpx.Client) -> None:
-    with closed(house):
+    with house.closed():
         tasks = [started(alice, key=f"many {number}") for number in range(MOST_WAITING)]
         full = alice.post(PATH, json={"prompt": "Hey", "configs": DIA})
         assert f"{MOST_WAITING} predictions" in assert_refused(full, 429)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from models.errors import InvalidRequest
 from models.inputs import DialogueInputs
 from serving.catalog import DIA, ServedModel
-from serving.doors.tasks.dialects import DIALECTS, TOKENS_PER_SECOND, script_of
+from serving.doors.tasks.dialects import DIALECTS, script_of
 from serving.doors.tasks.request import read_key, read_task
 from serving.doors.tasks.routes import router
 
@@ -73,10 +73,6 @@ def test_dias_settings_are_called_by_its_own_names_inside() -> None:
 def test_dias_duration_is_tokens_inside(seconds: int, tokens: int) -> None:
     assert dia(duration=seconds)["max_new_tokens"] == tokens
     assert DIALECTS["dia"].configs({"max_new_tokens": tokens}) == {"duration": seconds}
-
-
-def test_a_second_of_dia_is_86_tokens() -> None:
-    assert round(TOKENS_PER_SECOND, 2) == 86.13
 
 
 @pytest.mark.parametrize("seconds", [5, 48, 0, -1, 6.5, True, "10", [10], float("nan"), float("inf"), 10**400])
@@ -203,7 +199,7 @@ def test_a_script_that_names_speakers_in_any_way_is_left_as_it_is(script: str) -
 
 def test_complaints_of_the_model_are_told_in_this_doors_names() -> None:
     error = InvalidRequest("cfg_filter_top_k", "is 5.", (("text", "is long."), ("seed", "is odd."), ("other", "is.")))
-    own = DIALECTS["dia"].in_own_words(error)
+    own = error.renamed(DIALECTS["dia"].fields)
     assert own.problems == (
         ("configs.top_k", "is 5."), ("prompt", "is long."), ("configs.seed", "is odd."), ("other", "is."),
     )  # fmt: skip

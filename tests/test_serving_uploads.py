@@ -48,11 +48,9 @@ class House:
         return [path.name for path in found if path.is_file()]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def house(request, tmp_path):
-    sqlite = request.param == "sqlite"
-    url = sqlite_url(tmp_path / "x.db") if sqlite else request.getfixturevalue("database_url")
-    house = House(tmp_path, url)
+@pytest.fixture
+def house(either_url, tmp_path):
+    house = House(tmp_path, either_url)
     yield house
     house.engine.dispose()
 

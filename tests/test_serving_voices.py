@@ -1,4 +1,4 @@
-"""serving/voices.py and voices_door.py: recordings that are stored to speak with."""
+"""Door 4's voices: recordings that are stored to speak with, and by whom they may be used."""
 
 import hashlib
 import io
@@ -237,14 +237,13 @@ def test_an_unknown_voice_is_answered_with_those_there_are(service, client, spok
 
 def test_a_voice_that_is_deleted_while_speech_waits_for_it_fails_that(service, client, spoken):
     voice = stored(client, spoken)
-    service.backend.gate.clear()
-    with ThreadPoolExecutor(2) as callers:  # one prediction is made at a time
+    with service.closed() as gate, ThreadPoolExecutor(2) as callers:  # one prediction is made at a time
         first = callers.submit(speak, service, input="A||")
         wait_for(lambda: len(service.service.records.active()) == 1)
         second = callers.submit(speak, service, voice="Ann")
         wait_for(lambda: len(service.service.records.active()) == 2)
         client.delete(f"/v1/audio/voices/{voice['id']}")
-        service.backend.gate.set()
+        gate.set()
         assert first.result().status_code == 200
         problem = refusal(second.result())
     assert (problem["param"], problem["message"]) == ("voice", "voice was deleted before this began. Send it again.")

@@ -6,9 +6,8 @@ import time
 import httpx
 import psycopg
 import pytest
-from serving_children_fixtures import free_port, nursery, role
-from serving_fixtures import ALICE, Running, ToneBackend, running, wait_for
-from test_serving_sigterm import CREATE, SLOW, client_of, wait_until
+from serving_children_fixtures import SLOW, client_of, free_port, nursery, role, wait_until
+from serving_fixtures import AUTH, CREATE, Running, ToneBackend, running, wait_for
 
 from serving.storage.lease import NAMESPACE
 
@@ -112,11 +111,10 @@ def test_a_restart_of_the_database_costs_nothing_but_time(run, postgres):
     postgres.start()
     run.backend.cancelled.clear()
     run.backend.gate.set()
-    headers = {"Authorization": f"Bearer {ALICE}"}
 
     def succeeded() -> bool:
         run.backend.cancelled.clear()  # whoever was given up has heard of it by now
-        answer = httpx.get(f"{run.url}/v1/predictions/{name}", headers=headers, timeout=30)
+        answer = httpx.get(f"{run.url}/v1/predictions/{name}", headers=AUTH, timeout=30)
         return answer.status_code == 200 and answer.json()["status"] == "succeeded"
 
     wait_for(succeeded, 60)

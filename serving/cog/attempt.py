@@ -22,7 +22,7 @@ CANCEL_SECONDS = 0.7  # until it is said again
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Job:
     """What is to be made. body: of the request, the same for every container."""
 
     id: str
@@ -32,14 +32,14 @@ class Wanted:
 
 class Attempt:
     def __init__(
-        self, wanted: Wanted, container: Container, client: httpx.AsyncClient, seen: Callable[[], None], silent: float
+        self, job: Job, container: Container, client: httpx.AsyncClient, seen: Callable[[], None], silent: float
     ) -> None:
         """seen: hears that the container lives. silent: seconds in which it must know of the prediction, or answer."""
-        self._wanted, self._container, self._client = wanted, container, client
+        self._job, self._container, self._client = job, container, client
         self._seen, self._silent = seen, silent
-        self._logs = Logs(wanted.listener)
+        self._logs = Logs(job.listener)
         # A name of its own: what an attempt before this one left behind may still run there.
-        self._name = f"{wanted.id}-{secrets.token_hex(4)}"
+        self._name = f"{job.id}-{secrets.token_hex(4)}"
 
     async def make(self, path: Path) -> Document:
         """The container's answer, its file at `path`. Stopped where this is cancelled, or the listener raises.
@@ -68,7 +68,7 @@ class Attempt:
         return status
 
     async def _ended(self) -> Document:
-        predicting = asyncio.create_task(self._container.predict(self._client, self._name, self._wanted.body))
+        predicting = asyncio.create_task(self._container.predict(self._client, self._name, self._job.body))
         looking = asyncio.create_task(self._look())
         try:
             await asyncio.wait((predicting, looking), return_when=asyncio.FIRST_COMPLETED)

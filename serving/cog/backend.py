@@ -23,7 +23,8 @@ import httpx
 from models.audio.encode import CONTENT_TYPES
 from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest
 from models.inputs import DialogueInputs
-from serving.cog.attempt import Attempt, Wanted
+from serving.catalog import DIA
+from serving.cog.attempt import Attempt, Job
 from serving.cog.container import ALIVE, Container, Died, Document, NotTaken, open_client
 from serving.cog.fleet import Fleet, Place, Turn
 from serving.sound import Sound
@@ -34,8 +35,6 @@ log = logging.getLogger("parley.cog")
 
 TICK_SECONDS = 0.05
 READY_SECONDS = 1.0  # between two questions whether they are ready
-MOST_TOKENS = 4096  # of a prediction, as predict.py declares it; doors settle more for the longest texts
-TOKENS_PER_SECOND = 86
 MOST_FILE_BYTES = 74 << 20  # in base64 about the 100 MiB that coglet takes
 
 
@@ -68,10 +67,10 @@ class CogBackend:
     ) -> MadeFile:
         """Begun anew where a container dies. Raises EngineClosed where none lives for as long as our patience lasts."""
         path = folder / f"output.{inputs.output_format}"
-        wanted = Wanted(attempt_id, _body(inputs), listener)
+        job = Job(attempt_id, _body(inputs), listener)
         cancelled = self._cancelled[attempt_id] = threading.Event()
         try:
-            answer = asyncio.run(_unless(cancelled, self._answer(wanted, path)))
+            answer = asyncio.run(_unless(cancelled, self._answer(job, path)))
         finally:
             del self._cancelled[attempt_id]
         sound = Sound(path)
@@ -80,7 +79,7 @@ class CogBackend:
         metrics = {"seed": inputs.seed, **_metrics(answer, sound)}
         return MadeFile(path, f"dialogue.{inputs.output_format}", CONTENT_TYPES[inputs.output_format], metrics)
 
-    async def _answer(self, wanted: Wanted, path: Path) -> Document:
+    async def _answer(self, job: Job, path: Path) -> Document:
         """Of the container that made it; its file lies at `path`."""
         deaths = 0
         async with open_client(self._tls) as client:
@@ -88,13 +87,13 @@ class CogBackend:
                 while deaths < MOST_ATTEMPTS:
                     place = await self._place(turn)
                     try:
-                        return await self._made(wanted, place, turn, client, path)
+                        return await self._made(job, place, turn, client, path)
                     except NotTaken:
                         continue
                     except Died as error:
                         deaths += 1
-                        log.warning("attempt %s broke off at %s: %s", wanted.id, place.container, error)
-                        wanted.listener.log("note: the container broke off.")
+                        log.warning("attempt %s broke off at %s: %s", job.id, place.container, error)
+                        job.listener.log("note: the container broke off.")
         raise GenerationFailed(f"{deaths} containers broke off while they made it.")
 
     async def _place(self, turn: Turn) -> Place:
@@ -104,9 +103,9 @@ class CogBackend:
             await asyncio.sleep(TICK_SECONDS)
         return place
 
-    async def _made(self, wanted: Wanted, place: Place, turn: Turn, client: httpx.AsyncClient, path: Path) -> Document:
+    async def _made(self, job: Job, place: Place, turn: Turn, client: httpx.AsyncClient, path: Path) -> Document:
         with self._fleet.lent(place, turn) as container:
-            return await Attempt(wanted, container, client, self._fleet.seen, self._patience.silent).make(path)
+            return await Attempt(job, container, client, self._fleet.seen, self._patience.silent).make(path)
 
     async def _wait_until_ready(self) -> None:
         told_at = 0.0
@@ -137,11 +136,11 @@ async def _unless(cancelled: threading.Event, work: Coroutine[Any, Any, Document
 
 def _body(inputs: DialogueInputs) -> bytes:
     """Of the request: coglet refuses null, and takes files as data: URIs. Raises InvalidRequest."""
-    if inputs.max_new_tokens > MOST_TOKENS:
+    if inputs.max_new_tokens > DIA.most_tokens:  # which a door settled, as the text is long
         raise InvalidRequest(
             "text",
-            f"is too long: a container speaks at most {MOST_TOKENS} tokens, {MOST_TOKENS // TOKENS_PER_SECOND} s, "
-            "at once. Send it in parts.",
+            f"is {len(inputs.text)} characters long, and may take more than the {DIA.most_tokens} tokens, "
+            f"{DIA.most_tokens // DIA.tokens_per_second:.0f} s, that a container speaks at once. Send it in parts.",
         )
     given = inputs.model_dump(exclude_none=True)
     return json.dumps({"input": {name: _given(name, value) for name, value in given.items()}}).encode()

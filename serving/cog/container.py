@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from models.errors import GenerationFailed, InvalidRequest, MissingInput, ParleyError, UnreadableAudio
-from serving.public_http import without_secrets
+from serving.urls import without_secrets
 
 log = logging.getLogger("parley.cog")
 
@@ -64,9 +64,7 @@ class Container:
         return str(without_secrets(httpx.URL(self.url)))
 
     async def status(self, client: httpx.AsyncClient) -> str:
-        """log = logging.getLogger("parley.cog")
-
-        READY, BUSY, STARTING, SETUP_FAILED, DEFUNCT or UNHEALTHY; AWAY where no Cog server answers."""
+        """READY, BUSY, STARTING, SETUP_FAILED, DEFUNCT or UNHEALTHY; AWAY where no Cog server answers."""
         try:
             return str((await client.get(f"{self.url}/health-check")).json()["status"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -92,7 +90,7 @@ class Container:
             response = await client.put(self._url(name), json={"input": {}})
         except httpx.TransportError:
             return None
-        return str(response.json().get("logs", "")) if response.status_code == 202 else None
+        return str(_document(response).get("logs", "")) if response.status_code == 202 else None
 
     async def cancel(self, client: httpx.AsyncClient, name: str) -> bool:
         """Whether it ran and was told to end."""
@@ -118,8 +116,7 @@ def failure(answer: Document) -> ParleyError:
 
 def _answer(response: httpx.Response) -> Document:
     match response.status_code:
-        case 200:
-            answer: Document = response.json()
+        case 200 if answer := _document(response):
             return answer
         case 409 | 503:
             raise NotTaken(BUSY)
@@ -132,9 +129,18 @@ def _answer(response: httpx.Response) -> Document:
             raise GenerationFailed(f"The container answered {status}. The log of this server says what.")
 
 
+def _document(response: httpx.Response) -> Document:
+    """An object of JSON; empty where it is none."""
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _refusal(response: httpx.Response) -> InvalidRequest:
     try:
-        told = [(str(d["loc"][-1]), str(d["msg"])[:SHOWN_CHARACTERS]) for d in response.json()["detail"]]
+        told = [(str(d["loc"][-1]), str(d["msg"])[:SHOWN_CHARACTERS]) for d in _document(response)["detail"]]
         return InvalidRequest.of(told)
     except (ValueError, TypeError, LookupError):
         log.error("the container refused a prediction: %s", response.text[:SHOWN_CHARACTERS])

@@ -1,13 +1,10 @@
 """Door 2's files: upload, look at, download by signed link, delete. Callers' file names are shown, never used."""
 
 import json
-import logging
 import re
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
-from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import WithJsonSchema
 from starlette.concurrency import run_in_threadpool
@@ -20,21 +17,17 @@ from serving.service import Service
 from serving.storage.files import UPLOAD, File
 from serving.storage.workspace import TooManyBytes
 from serving.web import response_schemas
+from serving.web.file_answer import RangeHeader, head_of, send
 from serving.web.gate import CallerName, CreatorName, ServiceDep
-
-log = logging.getLogger("parley.http")
 
 PAGE_SIZE = 100  # files
 LONGEST_NAME = 200  # characters
 LONGEST_METADATA, DEEPEST_METADATA = 10_000, 20  # characters, levels
-INLINE = ("audio/", "image/")  # types a browser may show itself: they run no scripts
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 Metadata = Annotated[
     Any, Form(description="A JSON object."), WithJsonSchema({"type": "string", "contentMediaType": "application/json"})
 ]
-_RANGE = re.compile(r"bytes\s*=\s*([0-9]*)-([0-9]*)", re.I)
-_MOST_DIGITS = 18  # of a number of bytes: longer ones are beyond every file, and Python would refuse to read some
 
 
 @router.post("", status_code=201, **response_schemas.gives(response_schemas.StoredFile, 201))
@@ -94,45 +87,15 @@ Linked = Annotated[File, Depends(_linked)]
 
 
 @router.get("/{file_id}/download", **response_schemas.gives_bytes("*/*", 200, 206, errors=(416,)))
-def download(
-    file: Linked, service: ServiceDep, wanted: Annotated[str | None, Header(alias="range")] = None
-) -> StreamingResponse:
+def download(file: Linked, service: ServiceDep, byte_range: RangeHeader = None) -> StreamingResponse:
     """The bytes, for whoever has the link while it is good. Ranges of bytes too."""
-    return send(file, service, wanted)
+    return send(file, service, byte_range)
 
 
 @router.head("/{file_id}/download", include_in_schema=False)
 def head(file: Linked) -> Response:
     """What `download` would answer with, its bytes left where they are."""
-    headers = _headers(file, {}) | {"Content-Length": str(file.size)}
-    return Response(headers=headers, media_type=file.content_type)
-
-
-def send(
-    file: File, service: Service, wanted: str | None, more_headers: Mapping[str, str] | None = None
-) -> StreamingResponse:
-    """A file as an answer. wanted: a Range header. Raises 404 where its bytes are gone."""
-    part = _range(wanted, file.size)
-    start, end = part or (0, file.size)
-    headers = _headers(file, more_headers or {}) | {"Content-Length": str(end - start)}
-    if part is not None:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
-    try:
-        pieces: Iterator[bytes] = service.files.read(file, start, end)
-    except FileNotFoundError as error:  # its row outlived it
-        log.warning("the bytes of file %s are gone", file.id)
-        raise HTTPException(404, f"The content of file {file.id} is not there any more.") from error
-    return StreamingResponse(pieces, 200 if part is None else 206, headers, file.content_type)
-
-
-def _headers(file: File, more: Mapping[str, str]) -> dict[str, str]:
-    return {
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": _disposition(file),
-        "Cache-Control": "private, max-age=3600",
-        "ETag": f'"{file.sha256}"',
-        **more,
-    }
+    return head_of(file)
 
 
 def show(file: File, service: Service) -> dict[str, Any]:
@@ -189,33 +152,6 @@ def _found(service: Service, file_id: str, owner: str) -> File:
     return file
 
 
-def _range(wanted: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one behind the last; None for all. Raises 416 for a range that holds no byte.
-
-    What is no range of bytes, or several, is passed over: RFC 9110, section 14.2.
-    """
-    found = _RANGE.fullmatch((wanted or "").strip())
-    if found is None or not (found[1] or found[2]):
-        return None
-    first, last = (_number(digits) for digits in found.groups())
-    if first is not None and last is not None and last < first:
-        return None
-    if first is None:
-        assert last is not None
-        start, end = max(0, size - last), size
-    else:
-        start, end = first, size if last is None else min(last + 1, size)
-    if start >= end:
-        raise HTTPException(416, f"Of {size} bytes this range gives none.", {"Content-Range": f"bytes */{size}"})
-    return start, end
-
-
-def _number(digits: str) -> int | None:
-    if not digits:
-        return None
-    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
-
-
 def _shown_name(name: str | None) -> str:
     """Printable, without paths, not too long."""
     last = re.split(r"[/\\]", name or "")[-1]
@@ -225,8 +161,3 @@ def _shown_name(name: str | None) -> str:
 def _plain_type(content_type: str | None) -> str:
     given = (content_type or "").lower()
     return given if re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", given) else "application/octet-stream"
-
-
-def _disposition(file: File) -> str:
-    how = "inline" if file.content_type.startswith(INLINE) and "svg" not in file.content_type else "attachment"
-    return f"{how}; filename*=UTF-8''{quote(file.name)}"

@@ -18,6 +18,7 @@ from models.audio.read import read_audio
 from models.audio.write import write_audio
 from models.dia.script import parse_script
 from models.errors import InvalidRequest, UnreadableAudio
+from serving.catalog import DIA
 from serving.service import Service
 from serving.storage.files import VOICE
 from serving.storage.voices import BUILT_IN, Voice
@@ -25,7 +26,7 @@ from serving.web import response_schemas
 from serving.web.gate import CallerName, CreatorName, ServiceDep
 from serving.web.json_bodies import JsonRoute
 
-RATE = 44_100  # Hz, of Dia's codec: it is not resampled again
+RATE = DIA.sample_rate  # Hz: it is not resampled again
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 QUIETEST_PEAK = 0.001  # −60 dBFS; nothing below is voice
 LONGEST_TEXT = 4000  # characters, of a consent or a transcript

@@ -2,7 +2,8 @@
 
 from starlette.concurrency import run_in_threadpool
 
-from serving.storage.records import Prediction, Records
+from serving.storage.prediction import Prediction
+from serving.storage.records import Records
 
 
 async def current(records: Records, prediction_id: str) -> Prediction:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from serving.storage.tables import metadata
+from serving.storage.schema import set_up
 
 # Not there, locked, or read-only after a failover: later it may do.
 DATABASE_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
@@ -26,13 +26,18 @@ _LOCK = sa.text("SELECT pg_advisory_xact_lock(:namespace, :number)")
 
 
 def open_database(url: str) -> sa.Engine:
-    """The engine of a sqlite:/// or postgresql:// URL, with all tables there. May be called by many processes."""
+    """The engine of a sqlite:/// or postgresql:// URL, with all tables there. May be called by many processes.
+
+    Raises InvalidRequest where the tables are of another version.
+    """
     engine = _engine(url, *_RECORDS)
-    # Of two processes that start together the second waits for the first one's tables.
-    first = "BEGIN IMMEDIATE" if is_sqlite(url) else "SELECT pg_advisory_xact_lock(727274)"
-    with engine.begin() as connection:
-        connection.exec_driver_sql(first)
-        metadata.create_all(connection)
+    try:
+        with engine.begin() as connection:
+            alone(connection, "tables")  # of two processes that start together one waits for the other's
+            set_up(connection)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

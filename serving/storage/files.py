@@ -7,7 +7,7 @@ can see, so that a crash at any moment leaves no bytes which nothing knows of, i
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ log = logging.getLogger("parley.files")
 UPLOAD, OUTPUT, VOICE = "upload", "output", "voice"
 UNSEEN = "unseen"  # kind of a row whose bytes are on their way, in or out
 FILE_PREFIX = "file:"  # of inputs of predictions that are files of ours
+WANTED_SECONDS = 600.0  # an input is kept for this long at least after the last look at who waits for it
 ARRIVAL_SECONDS = 3600.0  # an unseen row is older than this only if its process died
 
 
@@ -85,6 +86,11 @@ class Files:
         mine = [table.c.owner == owner] if owner is not None else []
         found = self._select(table.c.id == file_id, table.c.kind != UNSEEN, *mine)
         return found[0] if found and not found[0].expired else None
+
+    def by_id(self, ids: Collection[str]) -> dict[str, File]:
+        """Those of them that `get` would give."""
+        found = self._select(table.c.id.in_(ids), table.c.kind != UNSEEN) if ids else []
+        return {file.id: file for file in found if not file.expired}
 
     def page(self, owner: str, kind: str, *, limit: int, after: File | None = None) -> list[File]:
         """The owner's, newest first."""

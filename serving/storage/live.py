@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from models.errors import GenerationFailed
 from serving.storage.changes import Changes
 from serving.storage.current import current
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.prediction import Prediction, Status
+from serving.storage.records import Records
 from serving.storage.tables import live_audio as table
 from serving.storage.tables import predictions
 

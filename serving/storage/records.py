@@ -11,8 +11,7 @@ that comes too late, changes nothing. The states at the end are final.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, fields, replace
-from enum import StrEnum
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,69 +19,12 @@ import sqlalchemy as sa
 from models.errors import Overloaded
 from serving.storage.database import alone
 from serving.storage.ids import may_be_id
+from serving.storage.prediction import ACTIVE, COLUMNS, Prediction, Status, of_row
 from serving.storage.tables import UNANNOUNCED, UNFINISHED
 from serving.storage.tables import predictions as table
 
 LONGEST_LOGS = 100_000  # characters kept of a prediction's logs: the newest
-
-
-class Status(StrEnum):
-    STARTING = "starting"
-    PROCESSING = "processing"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELED = "canceled"
-    ABORTED = "aborted"
-
-    @property
-    def final(self) -> bool:
-        return self not in ACTIVE
-
-
-ACTIVE = (Status.STARTING, Status.PROCESSING)
 MOST_UNANNOUNCED = 1000  # that are looked at at once
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One prediction at one moment. Times are seconds since 1970."""
-
-    id: str
-    owner: str
-    door: str
-    model: str
-    version: str
-    input: dict[str, Any]  # as it was given, files as "file:ID" or URLs
-    settled: dict[str, Any] = field(default_factory=dict)  # what was drawn or decided for it, so that it repeats: seed
-    streaming: bool = False  # audio leaves as soon as it is exact; else passages are checked first
-    status: Status = Status.STARTING
-    created_at: float = field(default_factory=time.time)
-    started_at: float | None = None
-    completed_at: float | None = None
-    deadline: float | None = None  # then it is cancelled
-    attempt: int = 0  # how often it was begun
-    cut_short: int = 0  # how often it was begun by a process that then died
-    progress: float = 0.0  # 0-1
-    audio_seconds: float = 0.0  # made so far
-    logs: str = ""
-    output: str | None = None  # id of a file
-    error: str | None = None
-    problems: list[list[str]] = field(default_factory=list)  # [input, what is the matter with it], if that is the error
-    metrics: dict[str, Any] = field(default_factory=dict)
-    webhook: str | None = None
-    webhook_events: list[str] = field(default_factory=list)
-    unannounced: bool = False  # its webhook is still to be told of its end
-    data_removed: bool = False
-    key: str | None = None
-    key_hash: str | None = None
-
-    @property
-    def attempt_id(self) -> str:
-        """Of what is made now: an attempt that was given up may still be on its way out beside it."""
-        return f"{self.id}-{self.attempt}"
-
-
-_COLUMNS = [table.c[f.name] for f in fields(Prediction)]
 
 
 class KeyConflict(ValueError):
@@ -141,21 +83,6 @@ class Records:
         found = self._select(table.c.id == prediction_id, *([table.c.owner == owner] if owner is not None else []))
         return found[0] if found else None
 
-    def page(
-        self, owner: str, *, limit: int, door: str | None = None, after: Prediction | None = None,
-        before: Prediction | None = None,
-    ) -> list[Prediction]:  # fmt: skip
-        """The owner's newest first: those behind `after`, or those that lead up to `before`."""
-        wanted = [table.c.owner == owner, *([table.c.door == door] if door else [])]
-        place = sa.tuple_(table.c.created_at, table.c.id)
-        if before is not None:
-            wanted.append(place > sa.tuple_(before.created_at, before.id))
-            newer = self._select(*wanted, order=(table.c.created_at, table.c.id), limit=limit)
-            return newer[::-1]
-        if after is not None:
-            wanted.append(place < sa.tuple_(after.created_at, after.id))
-        return self._select(*wanted, order=(table.c.created_at.desc(), table.c.id.desc()), limit=limit)
-
     def begin(self, prediction_id: str) -> Prediction | None:
         """A worker takes it on, for the first time or again; None if it is over.
 
@@ -173,11 +100,11 @@ class Records:
             **fresh,
         )
         with self._engine.begin() as connection:
-            row = connection.execute(begun.returning(*_COLUMNS)).mappings().one_or_none()
+            row = connection.execute(begun.returning(*COLUMNS)).mappings().one_or_none()
         if row is None:
             return None
         self.tell(prediction_id)
-        return _prediction(row)
+        return of_row(row)
 
     def let_go(self, now: Prediction) -> None:
         """Whoever worked on this attempt left it on purpose, and lives: it was not cut short.
@@ -255,13 +182,6 @@ class Records:
         """The messages that tell of its end are kept."""
         self._change([table.c.id == prediction_id], {"unannounced": False})
 
-    def queue_position(self, of: Prediction) -> int | None:
-        """1 for the next to be begun; None for one that has begun."""
-        if of.status is not Status.STARTING:
-            return None
-        earlier = sa.tuple_(table.c.created_at, table.c.id) <= sa.tuple_(of.created_at, of.id)
-        return self._count(table.c.status == Status.STARTING, table.c.model == of.model, earlier)
-
     def ended_among(self, ids: Sequence[str]) -> list[str]:
         """Those of the ids that are over: whoever works on them should stop."""
         return self._ids(table.c.id.in_(ids), table.c.status.notin_(ACTIVE)) if ids else []
@@ -292,9 +212,5 @@ class Records:
         connection: sa.Connection | None = None,
     ) -> list[Prediction]:  # fmt: skip
         with nullcontext(connection) if connection is not None else self._engine.connect() as asked:
-            rows = asked.execute(sa.select(*_COLUMNS).where(*wanted).order_by(*order).limit(limit))
-            return [_prediction(row) for row in rows.mappings()]
-
-
-def _prediction(row: sa.RowMapping) -> Prediction:
-    return Prediction(**{**row, "status": Status(row["status"])})
+            rows = asked.execute(sa.select(*COLUMNS).where(*wanted).order_by(*order).limit(limit))
+            return [of_row(row) for row in rows.mappings()]

@@ -8,7 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from serving.storage import tallies
 from serving.storage.tables import UNANNOUNCED, WITH_DATA, WITH_KEY, WITH_LEFTOVERS
 from serving.storage.tables import predictions as table
 
@@ -20,13 +19,9 @@ class Retention:
         self._engine = engine
 
     def remove_data(self, completed_before: float) -> int:
-        """Input, output and logs → of how many. From now on they are counted by their tallies."""
+        """Input, output and logs → of how many."""
         gone: dict[str, Any] = {"input": {}, "settled": {}, "output": None, "logs": "", "data_removed": True}
-        removed = table.update().where(WITH_DATA, table.c.completed_at < completed_before).values(gone)
-        with self._engine.begin() as connection:
-            rows = connection.execute(removed.returning(*tallies.OF_ROW)).all()
-            tallies.add(connection, rows)
-        return len(rows)
+        return self._change(table.update().where(WITH_DATA, table.c.completed_at < completed_before).values(gone))
 
     def leftovers(self) -> list[str]:
         """The ids of those whose data is removed, and who can still be told, or why they failed."""
@@ -48,8 +43,9 @@ class Retention:
         )
 
     def forget(self, completed_before: float) -> int:
-        """The rows, if their data is removed → how many."""
-        return self._change(table.delete().where(table.c.completed_at < completed_before, table.c.data_removed))
+        """The rows, if their data is removed and they are counted → how many."""
+        done_with = (table.c.data_removed, table.c.counted)
+        return self._change(table.delete().where(table.c.completed_at < completed_before, *done_with))
 
     def _change(self, statement: sa.Update | sa.Delete) -> int:
         with self._engine.begin() as connection:

@@ -1,18 +1,19 @@
 """Secrets that all processes of a deployment share: drawn once, kept in the database. Never logged."""
 
 import secrets
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
 from serving.storage.tables import secrets as table
-from serving.work.webhooks import make_secret
 
 LINKS, WEBHOOKS = "links", "webhooks"
 
 
 class SharedSecrets:
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: sa.Engine, draw_webhooks: Callable[[], str]) -> None:
+        """draw_webhooks: gives a fresh secret for webhooks."""
+        self._engine, self._draw_webhooks = engine, draw_webhooks
 
     @property
     def links(self) -> bytes:
@@ -22,7 +23,7 @@ class SharedSecrets:
     @property
     def webhooks(self) -> str:
         """What the secrets of webhooks are made from: whsec_…"""
-        return self._shared(WEBHOOKS, make_secret())
+        return self._shared(WEBHOOKS, self._draw_webhooks())
 
     def _shared(self, name: str, fresh: str) -> str:
         """The one that is there, else this fresh one, unless another process was quicker."""

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import obstore
+import obstore.exceptions
 import obstore.store
+
+from models.errors import InvalidRequest
 
 CHUNK_BYTES = 1 << 20
 
@@ -35,8 +38,18 @@ class Store(Protocol):
 
 
 def open_store(folder: Path, bucket: str | None) -> Store:
-    """bucket: such as s3://name/prefix or gs://name, its credentials where that service's tools look for them."""
-    return BucketStore(obstore.store.from_url(bucket)) if bucket else FolderStore(folder)
+    """bucket: such as s3://name/prefix or gs://name, its credentials where that service's tools look for them.
+
+    Raises InvalidRequest for what names no bucket; whether it can be reached shows when the first file is kept.
+    """
+    if not bucket:
+        return FolderStore(folder)
+    try:
+        return BucketStore(obstore.store.from_url(bucket))
+    except (ValueError, obstore.exceptions.BaseError) as error:
+        raise InvalidRequest(
+            "bucket", f"is {bucket!r}, which names none. Write it like s3://name or gs://name."
+        ) from error
 
 
 class FolderStore:

@@ -1,7 +1,8 @@
 """The tables of the service. Knows no engine and no prediction.
 
 DBOS keeps its own tables in the same database, in a schema of its own (SQLite: tables of other names).
-Times are seconds since 1970, UTC.
+Times are seconds since 1970, by the clock of the process that wrote them: machines are to agree within a second, as NTP
+has them do. What is changed here is a new version of storage/schema.py.
 """
 
 from typing import Any
@@ -46,6 +47,7 @@ predictions = sa.Table(
     sa.Column("webhook_events", sa.JSON, nullable=False),
     sa.Column("unannounced", sa.Boolean, nullable=False),  # the webhook is still to be told of the end
     sa.Column("data_removed", sa.Boolean, nullable=False),
+    sa.Column("counted", sa.Boolean, nullable=False, default=False),  # its end is in the tallies
     sa.Column("key", sa.String(255)),  # Idempotency-Key
     sa.Column("key_hash", sa.String(64)),  # of the body that came with it
     sa.Index("parley_predictions_of_owner", "owner", "created_at", "id"),
@@ -54,6 +56,7 @@ predictions = sa.Table(
 )
 UNFINISHED = predictions.c.completed_at.is_(None)
 WITH_DATA = sa.not_(predictions.c.data_removed)
+UNCOUNTED = sa.not_(predictions.c.counted)
 WITH_KEY = predictions.c.key.isnot(None)
 UNANNOUNCED = sa.and_(predictions.c.unannounced, predictions.c.completed_at.isnot(None))
 # What was asked and made is gone; what tells of it is not, as messages may still say it.
@@ -62,6 +65,7 @@ WITH_LEFTOVERS = sa.and_(
 )
 _partial("parley_predictions_unfinished", predictions.c.owner, where=UNFINISHED)
 _partial("parley_predictions_with_data", predictions.c.completed_at, where=WITH_DATA)
+_partial("parley_predictions_uncounted", predictions.c.completed_at, where=UNCOUNTED)
 _partial("parley_predictions_with_leftovers", predictions.c.completed_at, where=WITH_LEFTOVERS)
 _partial("parley_predictions_unannounced", predictions.c.completed_at, where=UNANNOUNCED)
 _partial("parley_predictions_with_key", predictions.c.created_at, where=WITH_KEY)
@@ -127,3 +131,5 @@ secrets = sa.Table(
     sa.Column("name", sa.String(32), primary_key=True),
     sa.Column("value", sa.String(255), nullable=False),
 )
+
+schema = sa.Table("parley_schema", metadata, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))

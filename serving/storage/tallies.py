@@ -1,7 +1,7 @@
 """Predictions, counted: also those whose rows are forgotten. Knows no prediction and no Prometheus.
 
-A row counts for itself while its data is kept; as that is removed it is added up here, in the same transaction. So what
-is counted never falls, and to count reads the rows of the last hours, whatever was made before.
+A row counts for itself until it is over and added up here. So what is counted never falls, and to count reads the rows
+of what waits, runs or ended since the last time that they were added up, whatever was made before.
 """
 
 from collections import defaultdict
@@ -11,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from serving.storage.tables import WITH_DATA
+from serving.storage.database import alone
+from serving.storage.tables import UNCOUNTED
 from serving.storage.tables import predictions as rows
 from serving.storage.tables import tallies as table
 
@@ -36,7 +37,7 @@ _KIND = ("model", "door", "status", "took")
 _SUMS = ("number", "audio_seconds", "predict_seconds")
 _TOOK = rows.c.completed_at - rows.c.started_at
 # What one row adds.
-OF_ROW: tuple[sa.ColumnElement[Any], ...] = (
+_OF_ROW: tuple[sa.ColumnElement[Any], ...] = (
     rows.c.model,
     rows.c.door,
     rows.c.status,
@@ -49,13 +50,10 @@ OF_ROW: tuple[sa.ColumnElement[Any], ...] = (
 )
 
 
-def add(connection: sa.Connection, forgotten: Iterable[Any]) -> None:
-    """forgotten: OF_ROW of each row whose data is removed in this transaction.
-
-    Raises IntegrityError where another process adds the first of its kind in the same moment: that one is to go first.
-    """
+def _add_all(connection: sa.Connection, ended: Iterable[Any]) -> None:
+    """ended: _OF_ROW of each."""
     sums: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0] * len(_SUMS))
-    for row in forgotten:
+    for row in ended:
         kind, more = tuple(row[: len(_KIND)]), row[len(_KIND) :]
         sums[kind] = [a + b for a, b in zip(sums[kind], more, strict=True)]
     for kind, sum_of_kind in sums.items():
@@ -81,9 +79,18 @@ class Tallies:
         """How many predictions of a model there ever were."""
         return sum(tally.number for tally in self._read(model))
 
+    def add_up(self) -> int:
+        """Those that are over, once each, whoever else does so → how many."""
+        ended = rows.update().where(UNCOUNTED, rows.c.completed_at.isnot(None)).values(counted=True)
+        with self._engine.begin() as connection:
+            alone(connection, "tallies")
+            found = connection.execute(ended.returning(*_OF_ROW)).all()
+            _add_all(connection, found)
+        return len(found)
+
     def _read(self, model: str | None = None) -> list[Tally]:
-        """In one statement, so that none is counted twice or not at all while its data is removed."""
-        each = sa.union_all(sa.select(*OF_ROW).where(WITH_DATA), sa.select(table)).subquery()
+        """In one statement, so that none is counted twice or not at all while it is added up."""
+        each = sa.union_all(sa.select(*_OF_ROW).where(UNCOUNTED), sa.select(table)).subquery()
         kind = [each.c[name] for name in _KIND]
         summed = sa.select(*kind, *(sa.func.sum(each.c[name]).label(name) for name in _SUMS)).group_by(*kind)
         if model is not None:

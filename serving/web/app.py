@@ -28,8 +28,8 @@ from serving.settings import LOOPBACK, Settings
 from serving.storage.records import KeyConflict
 from serving.web.cross_site import OwnPagesOnly
 from serving.web.gate import Gate
-from serving.web.metrics import Metrics, RequestMetrics
-from serving.web.middleware import BodyLimit, RequestLog
+from serving.web.metrics import Metrics
+from serving.web.middleware import BodyLimit, RequestLog, RequestMetrics
 from serving.web.openapi import DocumentedApp
 from serving.web.problems import answer
 

@@ -16,6 +16,9 @@ from serving.storage.database import DATABASE_AWAY, in_short
 
 log = logging.getLogger("parley.http")
 
+EVENT_STREAM = "text/event-stream"
+AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nothing in between may keep or gather the pieces
+
 T = TypeVar("T")
 
 

@@ -1,11 +1,10 @@
 """Numbers of the service for Prometheus: what the table of predictions says now, and how long HTTP requests took here.
 
 Predictions are counted where all processes of a deployment keep them, so each tells the same of them, and a worker that
-serves no HTTP is counted too. A call reads the predictions whose data is kept, those of the last hours: ask every few
-seconds, not every few milliseconds. Knows no route.
+serves no HTTP is counted too. A call reads the predictions that are not over, and those that ended in the last minute.
+Knows no route.
 """
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
@@ -13,9 +12,8 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.storage.records import Status
+from serving.storage.prediction import Status
 from serving.storage.tallies import BOUNDS, LONGER, Tallies, Tally
 
 HTTP_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -44,31 +42,6 @@ class Metrics:
     def text(self) -> bytes:
         """In Prometheus's text format, version 0.0.4. Asks the database."""
         return generate_latest(self._registry)
-
-
-class RequestMetrics:
-    """Takes the time of each request, by the template of its route."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = time.perf_counter(), 500
-
-        async def heard(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, heard)
-        finally:
-            route = getattr(scope.get("route"), "path", NO_ROUTE)
-            self._metrics.answered(scope["method"], route, status, time.perf_counter() - started)
 
 
 class _Predictions(Collector):

@@ -1,9 +1,13 @@
-"""What is done to every request and answer: a name for the logs, a limit of bytes, headers that keep browsers safe."""
+"""What is done to every request and answer: measured, named and logged, limited in bytes, kept safe for browsers.
+
+Knows no door, and no form of an answer.
+"""
 
 import logging
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access import NotAllowed
 from serving.web.hangup import BrokenOff
+from serving.web.metrics import NO_ROUTE, Metrics
 
 log = logging.getLogger("parley.http")
 
@@ -29,6 +34,44 @@ SAFE_HEADERS = {
 }
 
 
+class Leaving:
+    """A `send` that tells how the answer stands. Its beginning is that of the request."""
+
+    def __init__(self, send: Send, at_head: Callable[[Message], None] = lambda head: None) -> None:
+        """at_head: may add headers to the answer's head before it leaves."""
+        self.status = 0  # until its head has left
+        self._send, self._at_head = send, at_head
+        self._started = time.perf_counter()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._at_head(message)
+        await self._send(message)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+
+class RequestMetrics:
+    """Takes the time of each request, by the template of its route."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        leaving = Leaving(send)
+        try:
+            await self._app(scope, receive, leaving)
+        finally:
+            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            self._metrics.answered(scope["method"], route, leaving.status or 500, leaving.seconds)
+
+
 class RequestLog:
     """Gives each request an id, answers with it, and writes one line a request: no query, no token, no body."""
 
@@ -40,31 +83,28 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name, started, status = secrets.token_hex(8), time.perf_counter(), 0
+        name = secrets.token_hex(8)
         scope.setdefault("state", {}).update(request_id=name, started_at=time.time())
 
-        async def named(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = name
-                for header, value in SAFE_HEADERS.items():
-                    headers.setdefault(header, value)
-            await send(message)
-
+        leaving = Leaving(send, partial(_add_headers, name))
         try:
-            await self._app(scope, receive, named)
+            await self._app(scope, receive, leaving)
         except BrokenOff as error:  # the server closes the connection, as the answer has not been ended
             log.warning("%s broke off: %s", name, str(error).replace("\n", " "))
         except Exception as error:
-            if status:  # its beginning has left: that it breaks off is all that can be said
+            if leaving.status:  # its beginning has left: that it breaks off is all that can be said
                 raise
-            await self._answer(Request(scope), error)(scope, receive, named)
+            await self._answer(Request(scope), error)(scope, receive, leaving)
         finally:
-            milliseconds = 1000 * (time.perf_counter() - started)
             path = quote(scope["path"])  # a caller's line break stays in its line
-            log.info("%s %s %s %d %.1f ms", name, scope["method"], path, status, milliseconds)
+            log.info("%s %s %s %d %.1f ms", name, scope["method"], path, leaving.status, 1000 * leaving.seconds)
+
+
+def _add_headers(name: str, head: Message) -> None:
+    headers = MutableHeaders(scope=head)
+    headers[REQUEST_ID] = name
+    for header, value in SAFE_HEADERS.items():
+        headers.setdefault(header, value)
 
 
 def started_at(request: Request) -> float:

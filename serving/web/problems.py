@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from models.errors import InvalidRequest, ParleyError, shown
+from models.errors import InvalidRequest, ParleyError, printable, shown
 from serving.access import NotAllowed
 from serving.doors.tasks.task_json import envelope
 from serving.rate_limit import RateLimited
@@ -27,7 +27,6 @@ _TITLES = {
     422: "Input validation failed", 429: "Too many requests", 500: "Internal server error", 503: "Service unavailable",
 }  # fmt: skip
 AGAIN_SECONDS = 5  # Retry-After where the caller's own predictions are in the way, or the database is away
-LONGEST_NAME = 100  # characters of a field, as its caller may have named it
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def _of_validation(error: RequestValidationError) -> Problem:
 def _field(detail: Mapping[str, Any]) -> str:
     """Of text that is no JSON the place is a number of characters."""
     path = [] if detail["type"] == "json_invalid" else detail["loc"][1:]
-    name = ".".join(map(str, path)) or "body"
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    return printable(".".join(map(str, path)) or "body")
 
 
 def _said(detail: Mapping[str, Any]) -> str:

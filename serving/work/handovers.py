@@ -8,7 +8,8 @@ import logging
 import threading
 
 from serving.storage.database import DATABASE_AWAY
-from serving.storage.records import Prediction, Records
+from serving.storage.prediction import Prediction
+from serving.storage.records import Records
 
 log = logging.getLogger("parley.worker")
 

@@ -3,6 +3,7 @@
 A message says how its prediction stands when it is delivered, so that one which comes late tells nothing that is over.
 """
 
+import hashlib
 import json
 import threading
 import time
@@ -11,9 +12,12 @@ from collections.abc import Callable
 import httpx
 
 from serving.prediction_json import PredictionJson
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.prediction import Prediction, Status
+from serving.storage.records import Records
 from serving.work.queue import Message, Queue
 from serving.work.webhooks import INTERVAL_SECONDS, post_webhook, secret_of, signed_headers
+
+DIGEST_DIGITS = 16  # hexadecimal, of logs: two of one prediction's that differ never have the same
 
 
 class Notifier:
@@ -73,6 +77,8 @@ class Notifier:
 
 
 def _message(now: Prediction, event: str) -> Message:
-    """The same one for the same thing. Logs are told anew by an attempt that begins anew, and when there are more."""
-    lines = now.logs.count("\n")
-    return Message(now.owner, now.id, event, f"{now.attempt}-{lines}" if event == "logs" else "0")
+    """The same one for the same thing. Logs are told anew by an attempt that begins anew, and when they say more."""
+    if event != "logs":
+        return Message(now.owner, now.id, event)
+    digest = hashlib.sha256(now.logs.encode()).hexdigest()[:DIGEST_DIGITS]
+    return Message(now.owner, now.id, event, f"{now.attempt}-{digest}")

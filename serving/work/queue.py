@@ -6,12 +6,11 @@ prediction lies here. Knows no worker.
 """
 
 import logging
-import re
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, error
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus, error
 
 from serving.storage.database import open_queue, sqlalchemy_url
 
@@ -42,9 +41,6 @@ class Message:
         return f"{self.prediction_id}-{self.event}-{self.part}"
 
 
-_ABOUT = re.compile(r"(.+)-(?:start|output|logs|completed)-[0-9].*")  # a message's id, and the prediction it tells of
-
-
 class Queue:
     """One per process, worker or not."""
 
@@ -60,7 +56,11 @@ class Queue:
         )
 
     def open(self, predictions_at_once: int) -> None:
-        """What each worker may run at once. The last worker to start decides for all."""
+        """What each worker may run at once. The queue keeps one number for all workers, which each of them reads again
+        at every look: the last to start decides for all."""
+        before = self.client.retrieve_queue(PREDICTIONS)
+        if before is not None and (had := before.worker_concurrency) != predictions_at_once:
+            log.warning("every worker makes %d predictions at once from now on, not %s", predictions_at_once, had)
         self.client.register_queue(
             PREDICTIONS, worker_concurrency=predictions_at_once, polling_interval_sec=POLL_SECONDS
         )
@@ -89,21 +89,20 @@ class Queue:
 
     def unfinished(self) -> set[str]:
         """Predictions whose workflows wait or run."""
-        return self._ids(status=UNFINISHED, name=PREDICT)
+        return {one.workflow_id for one in self._found(status=UNFINISHED, name=PREDICT)}
 
     def untold(self) -> set[str]:
         """Predictions of which a message waits or is on its way."""
-        return {about[1] for name in self._ids(status=UNFINISHED, name=SEND) if (about := _ABOUT.fullmatch(name))}
+        return {_message(one).prediction_id for one in self._found(status=UNFINISHED, name=SEND, load_input=True)}
 
     def executors(self) -> set[str]:
         """Those that have begun something, be it a prediction or a webhook, and not ended it."""
-        found = self.client.list_workflows(status="PENDING", load_input=False, load_output=False)
-        return {w.executor_id for w in found if w.executor_id}
+        return {one.executor_id for one in self._found(status="PENDING") if one.executor_id}
 
     def running_on(self, executor: str) -> list[tuple[str, str]]:
         """(workflow, its queue) of those that this executor has begun."""
-        found = self.client.list_workflows(status="PENDING", executor_id=executor, load_input=False, load_output=False)
-        return [(w.workflow_id, w.queue_name or PREDICTIONS) for w in found]
+        found = self._found(status="PENDING", executor_id=executor)
+        return [(one.workflow_id, one.queue_name or PREDICTIONS) for one in found]
 
     def hand_back(self, workflow_id: str, queue_name: str) -> None:
         """Let whoever is free begin it anew: who had it is gone, or does not do it."""
@@ -112,16 +111,17 @@ class Queue:
     def forget_ended(self, before: float) -> int:
         """Drop the rows of all that ended before that time (seconds since 1970) → how many."""
         moment, gone = datetime.fromtimestamp(before, UTC).isoformat(), 0
+        which: dict[str, Any] = {"status": ENDED, "completed_before": moment, "limit": FORGOTTEN_AT_ONCE}
         while True:
-            ids = self._ids(status=ENDED, completed_before=moment, limit=FORGOTTEN_AT_ONCE)
+            ids = [one.workflow_id for one in self._found(**which)]
             if ids:
-                self.client.delete_workflows(list(ids))
+                self.client.delete_workflows(ids)
             gone += len(ids)
             if len(ids) < FORGOTTEN_AT_ONCE:
                 return gone
 
-    def _ids(self, **wanted: Any) -> set[str]:
-        return {w.workflow_id for w in self.client.list_workflows(**wanted, load_input=False, load_output=False)}
+    def _found(self, *, load_input: bool = False, **which: Any) -> list[WorkflowStatus]:
+        return self.client.list_workflows(**which, load_input=load_input, load_output=False)
 
     def close(self) -> None:
         self.client.destroy()
@@ -139,6 +139,12 @@ def options(queue: str, workflow: str, workflow_id: str) -> EnqueueOptions:
 
 def sending(message: Message, attempt: int) -> EnqueueOptions:
     """To send a message for the first time, or again. Its arguments are the message's fields and the attempt."""
-    wanted = options(WEBHOOKS, SEND, message.id if attempt == 1 else f"{message.id}-again-{attempt}")
-    wanted["queue_partition_key"] = message.owner
-    return wanted
+    workflow_id = message.id if attempt == 1 else f"{message.id}-again-{attempt}"
+    return {**options(WEBHOOKS, SEND, workflow_id), "queue_partition_key": message.owner}
+
+
+def _message(sending: WorkflowStatus) -> Message:
+    """What a workflow sends, from its arguments."""
+    assert sending.input is not None, sending.workflow_id
+    *fields, _attempt = sending.input["args"]
+    return Message(*fields)

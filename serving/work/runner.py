@@ -16,9 +16,10 @@ from models.inputs import DialogueInputs
 from serving.catalog import MODELS
 from serving.fetch import FetchLimits, fetch_url
 from serving.storage.database import DATABASE_AWAY
-from serving.storage.files import FILE_PREFIX, OUTPUT, File, Files
+from serving.storage.files import FILE_PREFIX, OUTPUT, WANTED_SECONDS, File, Files
 from serving.storage.live import LiveAudio
-from serving.storage.records import Prediction, Records, Status
+from serving.storage.prediction import Prediction, Status
+from serving.storage.records import LONGEST_LOGS, Records
 from serving.work.backend import Backends, MadeFile
 from serving.work.handovers import Handovers
 
@@ -172,10 +173,17 @@ class PredictionRunner:
         if not value.startswith(FILE_PREFIX):
             fetch_url(value, name, path, self._limits)
             return path
-        file = self._rooms.files.get(value.removeprefix(FILE_PREFIX), now.owner)
-        if file is None:  # its owner may delete it while the prediction waits
-            raise InvalidRequest(name, "was deleted before this began. Send it again.")
-        return self._rooms.files.copy_to(file, path)
+        files, file_id = self._rooms.files, value.removeprefix(FILE_PREFIX)
+        # Its time may have come while all processes were down, and nobody has looked yet who waits for it.
+        files.keep_until([file_id], time.time() + WANTED_SECONDS)
+        file = files.get(file_id, now.owner)
+        if file is None:
+            raise _deleted(name)
+        try:
+            return files.copy_to(file, path)
+        except FileNotFoundError as error:
+            log.warning("the bytes of file %s are gone", file.id)
+            raise _deleted(name) from error
 
     def _keep(self, now: Prediction, made: MadeFile) -> None:
         """The bytes, then file and end of the prediction in one transaction."""
@@ -195,15 +203,20 @@ class PredictionRunner:
             self._rooms.files.delete(file)
 
 
+def _deleted(name: str) -> InvalidRequest:
+    """By its owner, who may do so while the prediction waits."""
+    return InvalidRequest(name, "was deleted before this began. Send it again.")
+
+
 class _Report:
     """What a backend tells, kept at most every REPORT_SECONDS. Raises Cancelled where nobody wants the rest."""
 
     def __init__(self, now: Prediction, rooms: Storage, tell: Tell, go_on: Callable[[], None]) -> None:
         """go_on: raises where this worker has given up."""
         self._now, self._rooms, self._tell, self._go_on = now, rooms, tell, go_on
-        self._logs: list[str] = []
+        self._logs = ""  # the newest LONGEST_LOGS characters
         self._told, self._heard = -REPORT_SECONDS, 0
-        self._said = 0  # lines already told
+        self._lines = self._said = 0  # of the logs, and how many of them were told
 
     def progress(self, share: float, seconds: float) -> None:
         self._now = replace(self._now, progress=share, audio_seconds=seconds)
@@ -211,19 +224,22 @@ class _Report:
             self.flush()
 
     def log(self, line: str) -> None:
-        self._logs.append(line)
+        self._logs = f"{self._logs}{line}\n"[-LONGEST_LOGS:]
+        self._lines += 1
 
     def audio(self, pcm: bytes, sample_rate: int) -> None:
         self._go_on()
+        if not pcm:  # it would stand where the next piece is to stand
+            return
         self._rooms.live.append(self._now, self._heard, sample_rate, pcm)
         self._heard += len(pcm) // 2
 
     def flush(self) -> None:
         self._go_on()
         self._told = time.monotonic()
-        self._now = replace(self._now, logs="".join(f"{line}\n" for line in self._logs))
+        self._now = replace(self._now, logs=self._logs)
         now = self._now
         if not self._rooms.records.report(now, now.progress, now.audio_seconds, now.logs):
             raise Cancelled(f"Prediction {now.id} is over.")
-        if len(self._logs) > self._said and self._tell(now, "logs"):  # else it is tried again in the next report
-            self._said = len(self._logs)
+        if self._lines > self._said and self._tell(now, "logs"):  # else it is tried again in the next report
+            self._said = self._lines

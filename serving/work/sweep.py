@@ -1,20 +1,20 @@
-"""What has been kept long enough is deleted, each kind for itself. Knows no HTTP."""
+"""What is over is added up, and what has been kept long enough is deleted, each kind for itself. Knows no HTTP."""
 
 import time
 from dataclasses import dataclass
 
-from serving.storage.files import FILE_PREFIX, Files
+from serving.storage.files import FILE_PREFIX, WANTED_SECONDS, Files
 from serving.storage.live import LiveAudio
 from serving.storage.records import Records
 from serving.storage.retention import Retention
 from serving.storage.store import Store
+from serving.storage.tallies import Tallies
 from serving.work.janitor import Chore
 from serving.work.queue import Queue
 
 SWEEP_SECONDS = 60.0
 LIVE_SECONDS = 600.0  # how long the audio of what has ended is kept for those who listen slowly
 HALF_WRITTEN_SECONDS = 3600.0  # a file that is older and still on its way has lost its process
-WANTED_SECONDS = 600.0  # an input is kept for this long at least after the last look at who waits for it
 QUEUE_SECONDS = 86_400.0  # how long the queue remembers what has ended
 KEY_SECONDS = 86_400.0  # how long an Idempotency-Key stands for its first request
 
@@ -23,6 +23,7 @@ KEY_SECONDS = 86_400.0  # how long an Idempotency-Key stands for its first reque
 class Sweep:
     records: Records
     retention: Retention
+    tallies: Tallies
     files: Files
     store: Store
     live: LiveAudio
@@ -32,6 +33,7 @@ class Sweep:
 
     def chores(self) -> list[Chore]:
         parts = {
+            "tallies": self.tallies.add_up,
             "data": self.remove_data,
             "keys": lambda: self.retention.free_keys(time.time() - KEY_SECONDS),
             "rows": lambda: self.retention.forget(time.time() - self.keep_seconds - self.forget_seconds),

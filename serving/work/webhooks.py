@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from models.errors import InvalidRequest
-from serving.public_http import AddressRefused
+from serving.addresses import AddressRefused
 
 EVENTS = ("start", "output", "logs", "completed")
 DEFAULT_EVENTS = ("output", "completed")  # "whenever there are new outputs or the prediction has finished"

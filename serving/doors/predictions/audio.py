@@ -6,33 +6,32 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Annotated, BinaryIO
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from models.audio.encode import CONTENT_TYPES, AudioFormat
 from models.errors import Overloaded, ParleyError
 from serving.audio_stream import AudioStream
-from serving.doors.files import send
 from serving.doors.predictions.events import events_of
 from serving.doors.predictions.routes import found
 from serving.kept_audio import kept_file, made_rate, open_converted
 from serving.rendering import Rendering
 from serving.service import Service
-from serving.storage.records import Prediction, Status
+from serving.storage.prediction import Prediction, Status
 from serving.storage.store import CHUNK_BYTES
 from serving.web import response_schemas
+from serving.web.file_answer import RangeHeader, send
 from serving.web.gate import ServiceDep, caller, gate_of
-from serving.web.hangup import WhileHeard, leaving, unless_gone
+from serving.web.hangup import AT_ONCE, EVENT_STREAM, WhileHeard, leaving, unless_gone
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
-EVENTS = "text/event-stream"
 
 
 @router.get(
     "/{prediction_id}/stream",
     openapi_extra=response_schemas.BY_LINK_TOO,
-    **response_schemas.gives_bytes(EVENTS, 200, schema=response_schemas.EVENT),
+    **response_schemas.gives_bytes(EVENT_STREAM, 200, schema=response_schemas.EVENT),
 )
 async def stream(
     prediction_id: str,
@@ -44,10 +43,9 @@ async def stream(
     """Its events: logs, output, error, done."""
     owner = await run_in_threadpool(_owner, prediction_id, request, service, expiry, signature)
     prediction = await run_in_threadpool(found, service, prediction_id, owner)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     async with leaving() as leave:
         leave.enter_context(service.listeners.place(owner))
-    return WhileHeard(events_of(prediction, service), leave.close, headers, EVENTS)
+    return WhileHeard(events_of(prediction, service), leave.close, AT_ONCE, EVENT_STREAM)
 
 
 @router.get("/{prediction_id}/audio", **response_schemas.gives_bytes("audio/*", 200, 206, errors=(409, 410, 416)))
@@ -57,7 +55,7 @@ async def audio(
     service: ServiceDep,
     owner: Annotated[str, Depends(caller)],
     output_format: Annotated[AudioFormat, Query(alias="format")] = "wav",
-    wanted: Annotated[str | None, Header(alias="range")] = None,
+    byte_range: RangeHeader = None,
 ) -> Response:
     """Its audio from the first sample, as it is made: waits for the first sound, breaks off if the rest fails.
 
@@ -66,7 +64,7 @@ async def audio(
     prediction = await run_in_threadpool(found, service, prediction_id, owner)
     try:
         if prediction.status.final:
-            return await _whole(prediction, request, service, output_format, wanted)
+            return await _whole(prediction, request, service, output_format, byte_range)
         return await _live(prediction, request, service, output_format)
     except Overloaded:
         raise
@@ -86,12 +84,12 @@ async def _live(prediction: Prediction, request: Request, service: Service, outp
 
 
 async def _whole(
-    ended: Prediction, request: Request, service: Service, output_format: AudioFormat, wanted: str | None
+    ended: Prediction, request: Request, service: Service, output_format: AudioFormat, byte_range: str | None
 ) -> Response:
     file = await run_in_threadpool(kept_file, ended, service.files)
     headers = _headers(ended, output_format, Rendering(output_format).heard_rate(made_rate(ended)))
     if file.content_type == CONTENT_TYPES[output_format]:
-        return await run_in_threadpool(send, file, service, wanted, headers)
+        return await run_in_threadpool(send, file, service, byte_range, headers)
     left = threading.Event()
     convert = partial(open_converted, ended, service.files, output_format, left)
     async with leaving() as leave:

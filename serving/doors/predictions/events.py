@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from serving.service import Service
 from serving.storage.current import current
-from serving.storage.records import Prediction, Status
+from serving.storage.prediction import Prediction, Status
 
 QUIET_SECONDS = 15.0  # then a comment keeps the line open
 LOST = "note: some lines are missing here: only the newest are kept.\n"

@@ -15,11 +15,11 @@ from serving.catalog import DIA, MODELS, OWNER, ServedModel
 from serving.doors.predictions.headers import cancel_seconds, wait_seconds
 from serving.intake import Submission
 from serving.prediction_json import as_waited_for
-from serving.public_http import check_public_url
 from serving.service import Service
 from serving.storage.current import current
 from serving.storage.database import DATABASE_AWAY, in_short
-from serving.storage.records import Prediction
+from serving.storage.prediction import Prediction
+from serving.urls import check_public_url
 from serving.web import response_schemas
 from serving.web.gate import CallerName, CreatorName, ServiceDep
 from serving.web.json_bodies import JsonRoute
@@ -126,13 +126,22 @@ async def _create(
 
 
 def _accept(model: ServedModel, asked: Request, service: Service, owner: str, deadline: float | None) -> Prediction:
-    events: tuple[str, ...] = ()
-    if asked.webhook is not None:
-        check_public_url(asked.webhook, "webhook", allow_private=service.settings.allow_private)
-        events = parse_events(asked.webhook_events_filter, "webhook_events_filter")
+    events = _webhook_events(asked, service.settings.allow_private)
     return service.intake.accept(
         Submission(owner, DOOR, model, asked.input, bool(asked.stream), asked.webhook, events, deadline)
     )
+
+
+def _webhook_events(asked: Request, allow_private: bool) -> tuple[str, ...]:
+    """Of which its webhook is told, if it has one. Raises InvalidRequest."""
+    if asked.webhook is not None:
+        check_public_url(asked.webhook, "webhook", allow_private=allow_private)
+        return parse_events(asked.webhook_events_filter, "webhook_events_filter")
+    if asked.webhook_events_filter is not None:
+        raise InvalidRequest(
+            "webhook_events_filter", "is given without a webhook, so nobody would be told. Send its URL as webhook too."
+        )
+    return ()
 
 
 async def ended(service: Service, prediction: Prediction, seconds: float | None) -> Prediction:
@@ -168,25 +177,24 @@ def model_of(version: str) -> ServedModel:
 
 
 def _page(service: Service, owner: str, cursor: str | None) -> dict[str, Any]:
-    way, place = _place(service, owner, cursor)
-    after, before = (place, None) if way == "after" else (None, place)
-    rows = service.records.page(owner, limit=PAGE_SIZE + 1, door=DOOR, after=after, before=before)
-    more = len(rows) > PAGE_SIZE
-    rows = rows[:PAGE_SIZE] if way == "after" else rows[-PAGE_SIZE:]
-    older = rows and (more if way == "after" else True)
-    newer = rows and place is not None and (more if way == "before" else True)
+    found = service.history.page(owner, limit=PAGE_SIZE, door=DOOR, **_place(service, owner, cursor))
+
+    def link(way: str, place: Prediction) -> str:
+        return service.links.page_of("/v1/predictions", f"{way}-{place.id}")
+
     return {
-        "results": [service.json.show(p) for p in rows],
-        "next": service.links.page_of("/v1/predictions", f"after-{rows[-1].id}") if older else None,
-        "previous": service.links.page_of("/v1/predictions", f"before-{rows[0].id}") if newer else None,
+        "results": service.json.show_all(found.rows),
+        "next": link("after", found.rows[-1]) if found.has_older else None,
+        "previous": link("before", found.rows[0]) if found.has_newer else None,
     }
 
 
-def _place(service: Service, owner: str, cursor: str | None) -> tuple[str, Prediction | None]:
+def _place(service: Service, owner: str, cursor: str | None) -> dict[str, Prediction]:
+    """Of a cursor: where to go on, and which way."""
     if cursor is None:
-        return "after", None
+        return {}
     way, _, prediction_id = cursor.partition("-")
     place = service.records.get(prediction_id, owner)
     if way not in ("after", "before") or place is None:
         raise InvalidRequest("cursor", f"is {cursor[:60]!r}; follow the links in next and previous.")
-    return way, place
+    return {way: place}

@@ -11,7 +11,7 @@ from models.dia.tokenizer import byte_length
 from serving.doors.speech.request import in_their_words
 from serving.service import Service
 from serving.storage.current import current
-from serving.storage.records import Prediction
+from serving.storage.prediction import Prediction
 from serving.web.problems import problem_of, speech_error
 
 

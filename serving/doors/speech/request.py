@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from models.dia.normalise import normalise
 from models.dia.script import estimate_seconds, parse_script
 from models.errors import InvalidRequest
-from models.inputs import LONGEST_TOKENS
 from models.request import INPUT_LIMIT
 from serving.catalog import DIA, MODELS, ServedModel
 from serving.intake import Submission
@@ -18,9 +17,8 @@ from serving.storage.voices import BUILT_IN, SPEAKERS, Voice, Voices
 
 DOOR = "speech"
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15")
-# As many tokens as every backend allows, and the estimated seconds that surely fit them. Longer texts are settled to
-# have as many as they need, which this service's own engine allows and a container refuses.
-USUAL_TOKENS, USUAL_SECONDS = 4096, 40.0
+SURE_SHARE = 0.85  # of the seconds of some tokens: a text that is estimated to take no more will fit them
+LONGEST_INSTRUCTIONS = 4096  # characters, OpenAI's limit
 
 # What the models call what is called otherwise here.
 _FIELDS = {"text": "input", "audio_prompt": "voice", "audio_prompt_text": "voice"}
@@ -54,7 +52,7 @@ class SpeechRequest(BaseModel):
     model: str
     input: str = Field(min_length=1, max_length=INPUT_LIMIT, description="The text, or a dialogue of [S1] and [S2].")
     voice: Annotated[str, BeforeValidator(_voice_name), WithJsonSchema(_VOICE_SCHEMA)]
-    instructions: str = Field("", max_length=4096, description="Taken, and not used: Dia follows none.")
+    instructions: str = Field("", max_length=LONGEST_INSTRUCTIONS, description="Taken, and not used: Dia follows none.")
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=0.25, le=4, strict=True, description="The pitch is kept.")
     stream_format: Literal["audio", "sse"] = "audio"
@@ -66,25 +64,41 @@ def in_their_words() -> Iterator[None]:
     try:
         yield
     except InvalidRequest as error:
-        raise InvalidRequest.of((_FIELDS.get(name, name), text) for name, text in error.problems) from error
+        raise error.renamed(_FIELDS) from error
 
 
-def asked_of(wanted: SpeechRequest, voices: Voices, owner: str) -> Submission:
+def asked_of(asked: SpeechRequest, voices: Voices, owner: str) -> Submission:
     """Raises InvalidRequest. Speed and format are not in it: they belong to the listener, who may go further."""
-    model = model_named(wanted.model)
-    speaker, settled = _speaker(voices, owner, wanted.voice)
-    parse_script(wanted.input, "input")
-    clean, _ = normalise(wanted.input, "input")
-    if estimate_seconds(clean) > USUAL_SECONDS:
-        settled["max_new_tokens"] = LONGEST_TOKENS
-    named = any(tag in clean for tag in BUILT_IN.values())
-    asked = {
-        "text": wanted.input if named else f"{speaker} {wanted.input}",
-        "max_new_tokens": USUAL_TOKENS,
+    model = model_named(asked.model)
+    speaker, settled = _speaker(voices, owner, asked.voice)
+    parse_script(asked.input, "input")
+    clean, _ = normalise(asked.input, "input")
+    names_speakers = any(tag in clean for tag in BUILT_IN.values())
+    inputs = {
+        "text": asked.input if names_speakers else f"{speaker} {asked.input}",
+        "max_new_tokens": model.most_tokens,
         "speed_factor": 1.0,
         "output_format": "wav",
     }
-    return Submission(owner, DOOR, model, asked, streaming=True, extra=settled)
+    return Submission(owner, DOOR, model, inputs, streaming=True, extra=settled | _room(model, clean))
+
+
+def _room(model: ServedModel, text: str) -> dict[str, Any]:
+    """What is settled so that all of the text is spoken. Raises InvalidRequest.
+
+    More tokens than callers may ask for, where those may be too few: this service's own engine makes as many, a
+    container does not.
+    """
+    seconds = estimate_seconds(text)
+    longest = model.most_settled_tokens / model.tokens_per_second
+    if seconds > SURE_SHARE * longest:
+        raise InvalidRequest(
+            "input",
+            f"takes about {seconds:.0f} s to speak; one request may take {SURE_SHARE * longest:.0f} s. Send it in "
+            "parts.",
+        )
+    is_long = seconds > SURE_SHARE * model.most_tokens / model.tokens_per_second
+    return {"max_new_tokens": model.most_settled_tokens} if is_long else {}
 
 
 def model_named(name: str) -> ServedModel:

@@ -22,13 +22,12 @@ from serving.audio_stream import AudioStream
 from serving.doors.speech.events import events_of
 from serving.doors.speech.request import SpeechRequest, asked_of, in_their_words
 from serving.service import Service
-from serving.storage.records import Prediction
+from serving.storage.prediction import Prediction
 from serving.web.gate import CreatorName, ServiceDep
-from serving.web.hangup import WhileHeard, leaving, unless_gone
+from serving.web.hangup import AT_ONCE, EVENT_STREAM, WhileHeard, leaving, unless_gone
 from serving.web.json_bodies import JsonRoute
 
 PCM_RATE = 24_000  # Hz, OpenAI's
-EVENTS = "text/event-stream"
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
@@ -38,38 +37,38 @@ def _content_type(response_format: AudioFormat) -> str:
     return f"{kind};rate={PCM_RATE}" if response_format == "pcm" else kind
 
 
-_ANSWERS: dict[str, Any] = {kind: {} for kind in (*map(_content_type, CONTENT_TYPES), EVENTS)}
+_ANSWERS: dict[str, Any] = {kind: {} for kind in (*map(_content_type, CONTENT_TYPES), EVENT_STREAM)}
 
 
 @router.post("/speech", status_code=200, response_class=WhileHeard, responses={200: {"content": _ANSWERS}})
-async def create(wanted: SpeechRequest, request: Request, service: ServiceDep, owner: CreatorName) -> Response:
+async def create(asked: SpeechRequest, request: Request, service: ServiceDep, owner: CreatorName) -> Response:
     """Speak a text: bytes of audio, or events that carry them. Answers as soon as there is something to hear."""
     async with leaving() as leave:
         leave.enter_context(service.listeners.place(owner))
         with in_their_words():
-            prediction = await run_in_threadpool(_accept, wanted, service, owner)
+            prediction = await run_in_threadpool(_accept, asked, service, owner)
             leave.callback(service.records.cancel, prediction.id)
-            listening = _listening(wanted, prediction, service)
+            listening = _listening(asked, prediction, service)
             leave.callback(listening.close)
             content = await unless_gone(request.receive, listening.open())
-    headers = _headers(wanted, listening.sample_rate)
-    if wanted.stream_format == "sse":
-        return WhileHeard(events_of(content, prediction, service), leave.close, headers, EVENTS)
-    return WhileHeard(content, leave.close, headers, _content_type(wanted.response_format))
+    headers = _headers(asked, listening.sample_rate)
+    if asked.stream_format == "sse":
+        return WhileHeard(events_of(content, prediction, service), leave.close, headers, EVENT_STREAM)
+    return WhileHeard(content, leave.close, headers, _content_type(asked.response_format))
 
 
-def _accept(wanted: SpeechRequest, service: Service, owner: str) -> Prediction:
-    return service.intake.accept(asked_of(wanted, service.voices, owner))
+def _accept(asked: SpeechRequest, service: Service, owner: str) -> Prediction:
+    return service.intake.accept(asked_of(asked, service.voices, owner))
 
 
-def _listening(wanted: SpeechRequest, prediction: Prediction, service: Service) -> AudioStream:
-    rate = PCM_RATE if wanted.response_format == "pcm" else None
-    return AudioStream(service, prediction, wanted.response_format, speed_factor=wanted.speed, sample_rate=rate)
+def _listening(asked: SpeechRequest, prediction: Prediction, service: Service) -> AudioStream:
+    rate = PCM_RATE if asked.response_format == "pcm" else None
+    return AudioStream(service, prediction, asked.response_format, speed_factor=asked.speed, sample_rate=rate)
 
 
-def _headers(wanted: SpeechRequest, sample_rate: int) -> dict[str, str]:
+def _headers(asked: SpeechRequest, sample_rate: int) -> dict[str, str]:
     """A header says what cannot be heard."""
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Sample-Rate": str(sample_rate)}
-    if wanted.instructions:
+    headers = AT_ONCE | {"X-Sample-Rate": str(sample_rate)}
+    if asked.instructions:
         headers["X-Parley-Note"] = "instructions were not used: the model follows none"
     return headers

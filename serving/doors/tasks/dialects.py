@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import InvalidRequest, shown
+from models.errors import printable, shown
 from models.inputs import DialogueInputs
 from serving.catalog import DIA
 
 DEFAULT_MODEL = "audiogen"
-TOKENS_PER_SECOND = 44_100 / 512  # of Dia: 86.13, its codec's sample rate over the samples of a frame
 FIRST_SPEAKER = "[S1] "
 
 # Whatever the model might read as the name of a speaker, "S1:" at the start of a line among it.
@@ -87,10 +86,10 @@ class Dialect:
         """The way back from `inputs`."""
         return {name: s.from_input(inputs[s.input]) for name, s in self.settings.items() if s.input in inputs}
 
-    def in_own_words(self, error: InvalidRequest) -> InvalidRequest:
-        """The model's complaint about its inputs, of the names they have in this door."""
-        names = {s.input: f"configs.{name}" for name, s in self.settings.items()} | {self.prompt: "prompt"}
-        return InvalidRequest.of((names.get(name, name), text) for name, text in error.problems)
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The names that the model's inputs have in this door."""
+        return {s.input: f"configs.{name}" for name, s in self.settings.items()} | {self.prompt: "prompt"}
 
 
 def script_of(prompt: str) -> str:
@@ -104,10 +103,9 @@ def _dia() -> Dialect:
     own = {name: Setting(name) for name in DialogueInputs.model_fields}
     for name in ("text", "max_new_tokens", "cfg_filter_top_k"):
         del own[name]
-    tokens = DIA.openapi_schema["components"]["schemas"]["Input"]["properties"]["max_new_tokens"]
-    low, high = tokens["minimum"] / TOKENS_PER_SECOND, tokens["maximum"] / TOKENS_PER_SECOND
-    seconds = Range(math.ceil(low), math.floor(high), whole=True, unit="seconds")
-    duration = Setting("max_new_tokens", range=seconds, per_unit=TOKENS_PER_SECOND)
+    a_second = DIA.tokens_per_second
+    low, high = math.ceil(DIA.fewest_tokens / a_second), math.floor(DIA.most_tokens / a_second)
+    duration = Setting("max_new_tokens", range=Range(low, high, whole=True, unit="seconds"), per_unit=a_second)
     return Dialect("text", {"duration": duration, "top_k": Setting("cfg_filter_top_k"), **own}, script_of)
 
 
@@ -128,8 +126,3 @@ DIALECTS: Mapping[str, Dialect] = {
     **{f"musicgen-stereo-{size}": SOUND for size in _MUSIC},
     "dia": _dia(),
 }
-
-
-def printable(name: str, longest: int = 60) -> str:
-    """A caller's name for a field as a message can hold it: what is half a character as \\ud800, the rest shortened."""
-    return name[:longest].encode(errors="backslashreplace").decode()

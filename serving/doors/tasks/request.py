@@ -1,17 +1,19 @@
 """What a caller of door 3 sends → what is asked of a model, every mistake in it named. Knows no route and no table."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import InvalidRequest, shown
+from models.errors import InvalidRequest, printable, shown
+from models.inputs import half_characters
 from serving.catalog import MODELS, OWNER, ServedModel
-from serving.doors.tasks.dialects import DEFAULT_MODEL, DIALECTS, SOUND, Dialect, Range, printable
+from serving.doors.tasks.dialects import DEFAULT_MODEL, DIALECTS, SOUND, Dialect, Range
+from serving.web.json_bodies import MOST_MEMBERS
 
 BODY_FIELDS = ("prompt", "configs")
-MOST_MEMBERS = 100  # of an object, known or not: each unknown one is told of
 LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 _KEY = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_KEY}}}")
@@ -31,16 +33,17 @@ def read_task(body: Any, served: Mapping[str, ServedModel] = MODELS) -> TaskRequ
     """Raises InvalidRequest that names every field that is wrong. A field that is null was left out."""
     fields = _object("body", body)
     prompt, configs = fields.get("prompt"), _configs(fields.get("configs"))
-    name = configs.pop("model", DEFAULT_MODEL)
-    problems = [*_unknown(fields), *_of_prompt(prompt), *_half_characters({"prompt": prompt}, "")]
-    problems += [*_half_characters(configs, "configs."), *_of_model(name, configs, served)]
+    model_name = configs.pop("model", DEFAULT_MODEL)
+    problems = [*_unknown(fields), *_of_prompt(prompt), *half_characters({"prompt": prompt})]
+    problems += [(f"configs.{name}", text) for name, text in half_characters(configs)]
+    problems += _of_model(model_name, configs, served)
     if problems:
         raise InvalidRequest.of(problems)
     assert isinstance(prompt, str), prompt
-    dialect = DIALECTS[name]
+    dialect = DIALECTS[model_name]
     spoken = dialect.spoken(prompt)
     settled = {dialect.prompt: spoken} if spoken != prompt else {}
-    return TaskRequest(served[f"{OWNER}/{name}"], dialect, dialect.inputs(prompt, configs), settled)
+    return TaskRequest(served[f"{OWNER}/{model_name}"], dialect, dialect.inputs(prompt, configs), settled)
 
 
 def read_key(key: str | None) -> str | None:
@@ -87,13 +90,6 @@ def _of_prompt(prompt: Any) -> Iterator[tuple[str, str]]:
         yield "prompt", "holds nothing but white space. Write at least one word."
 
 
-def _half_characters(texts: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    """JSON can say what no text may hold: one half of a surrogate pair."""
-    for name, text in texts.items():
-        if isinstance(text, str) and any("\ud800" <= c <= "\udfff" for c in text):
-            yield f"{prefix}{printable(name)}", "holds half a surrogate pair, which is no character. Leave it out."
-
-
 def _of_model(name: Any, configs: Mapping[str, Any], served: Mapping[str, ServedModel]) -> Iterator[tuple[str, str]]:
     known = isinstance(name, str) and name in DIALECTS
     if known:
@@ -105,7 +101,7 @@ def _of_model(name: Any, configs: Mapping[str, Any], served: Mapping[str, Served
 
 
 def _described(name: str, limits: Range) -> dict[str, Any]:
-    high = {} if limits.high == float("inf") else {"maximum": limits.high}
+    high = {} if limits.high == math.inf else {"maximum": limits.high}
     return {"type": "integer" if limits.whole else "number", "minimum": limits.low, **high, "title": name}
 
 

@@ -8,20 +8,20 @@ import re
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Request
+from fastapi import APIRouter, Body, Depends, Header, Query
 from fastapi.responses import StreamingResponse
 from pydantic import WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from models.errors import InvalidRequest
-from serving.doors.files import send
 from serving.doors.tasks.request import BODY_SCHEMA, TaskRequest, read_key, read_task
 from serving.doors.tasks.task_json import TaskJson, TaskState, envelope, error_of, state_of
 from serving.intake import Submission
 from serving.service import Service
 from serving.storage.database import DATABASE_AWAY, in_short
-from serving.storage.records import Prediction
+from serving.storage.prediction import Prediction
 from serving.web import response_schemas
+from serving.web.file_answer import RangeHeader, send
 from serving.web.gate import CallerName, CreatorName, ServiceDep
 from serving.web.json_bodies import JsonRoute
 from serving.web.middleware import started_at
@@ -35,11 +35,7 @@ _ID = re.compile(r"[0-9a-f]{32}")  # what stands for anything else is not looked
 router = APIRouter(prefix="/ai", tags=["tasks"], route_class=JsonRoute)
 
 
-def _started(request: Request) -> float:
-    return started_at(request)
-
-
-Started = Annotated[float, Depends(_started)]
+Started = Annotated[float, Depends(started_at)]
 Sent = Annotated[Any, Body(), WithJsonSchema(BODY_SCHEMA)]
 Key = Annotated[
     str | None, Header(alias="Idempotency-Key", description="For 24 hours the same key and body are the same task.")
@@ -68,9 +64,7 @@ def status(task_id: str, service: ServiceDep, owner: CallerName, started: Starte
     "/audio_generation/{task_id}/result",
     **response_schemas.gives_bytes("audio/*", 200, 206, errors=(409, 410, 416)),
 )
-def result(
-    task_id: str, service: ServiceDep, owner: CallerName, wanted: Annotated[str | None, Header(alias="range")] = None
-) -> StreamingResponse:
+def result(task_id: str, service: ServiceDep, owner: CallerName, byte_range: RangeHeader = None) -> StreamingResponse:
     """The audio. Ranges of bytes too."""
     task = _found(service, task_id, owner)
     file = _json(service).result(task)
@@ -80,7 +74,7 @@ def result(
     if file is None:
         because = f": {error}" if (error := error_of(task)) else ". A result is there once it is SUCCEEDED."
         raise HTTPException(409, f"Task {task.id} has no result, it is {state}{because}")
-    return send(file, service, wanted)
+    return send(file, service, byte_range)
 
 
 @router.delete("/audio_generation/{task_id}", **response_schemas.gives(response_schemas.TaskAnswer, errors=(409,)))
@@ -105,18 +99,18 @@ def history(
 ) -> dict[str, Any]:
     """One's own tasks, newest first."""
     after = None if cursor is None else _place(service, cursor, owner)
-    rows = service.records.page(owner, limit=limit + 1, door=DOOR, after=after)
-    shown = [_json(service).show(task) for task in rows[:limit]]
-    return envelope({"tasks": shown, "next_cursor": rows[limit - 1].id if len(rows) > limit else None}, started)
+    found = service.history.page(owner, limit=limit, door=DOOR, after=after)
+    shown = _json(service).show_all(found.rows)
+    return envelope({"tasks": shown, "next_cursor": found.rows[-1].id if found.has_older else None}, started)
 
 
-def _accept(service: Service, owner: str, wanted: TaskRequest, key: str | None) -> Prediction:
+def _accept(service: Service, owner: str, asked: TaskRequest, key: str | None) -> Prediction:
     task_id = uuid.uuid4().hex
-    asked = Submission(owner, DOOR, wanted.model, wanted.input, key=key, extra=wanted.settled, id=task_id)
+    submission = Submission(owner, DOOR, asked.model, asked.input, key=key, extra=asked.settled, id=task_id)
     try:
-        return service.intake.accept(asked)
+        return service.intake.accept(submission)
     except InvalidRequest as error:
-        raise wanted.dialect.in_own_words(error) from error
+        raise error.renamed(asked.dialect.fields) from error
 
 
 def _json(service: Service) -> TaskJson:

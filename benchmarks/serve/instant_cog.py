@@ -1,6 +1,6 @@
 """An engine that does nothing: a Cog container whose every prediction is a tenth of a second of silence, at once.
 
-    python -m benchmarks.instant_cog PORT
+    python -m benchmarks.serve.instant_cog PORT
 
 In front of it, a service shows what the service itself costs. It answers as coglet does, to any number at a time.
 """

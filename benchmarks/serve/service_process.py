@@ -1,9 +1,13 @@
-"""The service as users run it, a process of its own, for as long as a `with` lasts. Asks it nothing but /ready."""
+"""The service as users run it, a process of its own, for as long as a `with` lasts, and a connection to it.
+
+Asks it nothing but whether it is ready.
+"""
 
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +26,7 @@ LOG_CHARACTERS = 2000
 
 @contextmanager
 def service(folder: Path, environ: Mapping[str, str] | None = None, **options: object) -> Iterator[str]:
-    """→ its address, when it is ready. folder: for its data and its log. options: of `python -m serving`."""
+    """→ its address, when it is ready. folder: for its data and its log. environ: see process. options: see --help."""
     port = free_port()
     given = {**dict.fromkeys(UNLIMITED, NO_LIMIT), **dict.fromkeys(HERE_ALONE, ""), "port": port}
     given |= {"data": folder / "data"} | {name.replace("_", "-"): value for name, value in options.items()}
@@ -35,7 +39,10 @@ def service(folder: Path, environ: Mapping[str, str] | None = None, **options: o
 
 @contextmanager
 def process(module: Sequence[str], log: Path, environ: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """python -m MODULE …, told to end at the end, and killed if it does not. environ: beside our own."""
+    """python -m with this module and its arguments; ended by SIGTERM, or killed where that does not end it in time.
+
+    environ: what it has besides our own. log: a new file for all that it writes.
+    """
     with log.open("wb") as written:
         command = [sys.executable, "-m", *module]
         running = subprocess.Popen(command, stdout=written, stderr=written, env={**os.environ, **environ})
@@ -57,6 +64,19 @@ def wait_until_ready(url: str, running: "subprocess.Popen[bytes]", log: Path) ->
         if running.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{url} did not answer. The end of the log:\n{log.read_text()[-LOG_CHARACTERS:]}")
         time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="parley-benchmark-") as folder:
+        yield Path(folder)
+
+
+def connection(url: str) -> httpx.AsyncClient:
+    """One, which is kept."""
+    limits = httpx.Limits(max_connections=1)
+    # verify: certificates that plain http does without would be read for each connection
+    return httpx.AsyncClient(base_url=url, timeout=None, limits=limits, trust_env=False, verify=False)
 
 
 def free_port() -> int:
