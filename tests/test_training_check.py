@@ -75,7 +75,7 @@ def test_distance_is_that_of_the_definition(a: Said, b: Said) -> None:
 
 
 def test_voices_take_turns_at_lines_without_a_tag() -> None:
-    lines = ["one\n", "", "two", "[S1] three", "four", "  "]
+    lines = ["one", "two", "[S1] three", "four"]
     assert scripts_of(lines) == ["[S1] one", "[S2] two", "[S1] three", "[S2] four"]
     assert scripts_of(lines, 2) == ["[S1] one", "[S2] two"]
 

@@ -10,7 +10,7 @@ import torch
 
 from training.codec import loop
 from training.codec.loop import Resumable, keep_learning, means_of
-from training.files import append_log, whole_file
+from training.files import append_log, lines_of, whole_file
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -102,3 +102,8 @@ def test_a_file_of_another_training_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_number_that_only_some_steps_have_is_the_mean_of_theirs() -> None:
     assert means_of([{"a": 1.0}, {"a": 2.0, "b": 4.0}, {"a": 4.00004, "b": 5.0}]) == {"a": 2.3333, "b": 4.5}
+
+
+def test_lines_that_say_nothing_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "texts").write_text("one\n\n  two \n   \nthree")
+    assert lines_of(tmp_path / "texts") == ["one", "two", "three"]

@@ -75,6 +75,13 @@ def test_a_gap_between_turns_points_at_the_space_and_is_the_first_speakers() -> 
     assert (example.phone[gap] == -1).all()
 
 
+def test_where_a_voice_begins_is_known() -> None:
+    parts = [Placed(utterance(0, "ab.")), Placed(utterance(0, "cd."), gap=2), Placed(utterance(1, "ea."), gap=4)]
+    third = sum(part.utterance.frames for part in parts[:2]) + 2 + 4
+    batch = collate([join(parts, SILENCE), join(parts[:2], SILENCE)], SPECIALS)
+    assert batch.begins.nonzero().tolist() == [[0, 0], [0, third], [1, 0]]
+
+
 def test_labels_stay_aligned_through_every_kind_of_join() -> None:
     examples = mix(utterances(200), SILENCE, MIXING, np.random.default_rng(1))
     assert all(labels_point_at_what_is_spoken(e) for e in examples)

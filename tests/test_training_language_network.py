@@ -103,12 +103,14 @@ def test_a_batch_without_anything_known_of_a_codebook_does_no_harm(network: DiaT
     network.zero_grad(set_to_none=True)
 
 
-def test_the_first_unit_counts_once_more_unless_nothing_tells_it(network: DiaTraining, batch: Batch) -> None:
+def test_units_that_begin_a_voice_count_once_more_unless_nothing_tells_them(network: DiaTraining, batch: Batch) -> None:
     def first(of: Batch) -> float:
         return float(losses_of(network, of, RECIPE.weights).first)
 
-    likely = trained_logits(network, batch)[:, 0, 0].log_softmax(-1)
-    wanted = [-float(likely[i, batch.targets[i, 0, 0]]) for i in range(2)]
+    second = utterance(0, "abc de.").frames + 3  # where the second turn of the first example begins
+    rows = [(0, 0), (0, second), (1, 0)]
+    likely = trained_logits(network, batch)[..., 0, :].log_softmax(-1)
+    wanted = [-float(likely[b, t, batch.targets[b, t, 0]]) for b, t in rows]
     assert first(batch) == pytest.approx(np.mean(wanted), rel=1e-4)
     dropped = corrupt(batch, Corruption(drop_text=1.0, severity=0.0), SPECIALS, np.random.default_rng(0))
-    assert first(dropped) == pytest.approx(wanted[0], rel=1e-4), "the text of the second is hidden"
+    assert first(dropped) == pytest.approx(np.mean(wanted[:2]), rel=1e-4), "the text of the second is hidden"

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from models.request import SamplingParams
+from training.files import lines_of
 from training.frames import VOICES
 
 RUN = Path("runs/voice")
@@ -137,7 +138,7 @@ def _check(options: argparse.Namespace) -> None:
     from training.check import check, scripts_of
 
     torch.set_num_threads(options.threads)
-    scripts = scripts_of(options.lines.read_text(encoding="utf-8").splitlines(), options.limit)
+    scripts = scripts_of(lines_of(options.lines), options.limit)
     if not scripts:
         raise ValueError(f"{options.lines} holds no text to speak")
     sampling = SamplingParams(temperature=options.temperature, cfg_scale=options.cfg_scale)
@@ -153,7 +154,7 @@ def _round_trip(options: argparse.Namespace) -> None:
     if options.texts:
         from training.teachers import TEACHERS
 
-        readings = readings_of(options.texts.read_text(encoding="utf-8").splitlines(), TEACHERS)
+        readings = readings_of(lines_of(options.texts), TEACHERS)
     else:
         readings = readings_of_corpus(options.run / "corpus", options.count)
     write_round_trips(options.run, options.codec, options.to, readings)

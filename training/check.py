@@ -49,10 +49,9 @@ class Score:
 
 
 def scripts_of(lines: Sequence[str], limit: int | None = None) -> list[str]:
-    """The first `limit` lines that say anything; the voices take turns at those without a tag."""
-    scripts = [line.strip() for line in lines if line.strip()][:limit]
+    """The first `limit` lines; the voices take turns at those without a tag."""
     return [
-        script if _TURN.match(script) else f"[{VOICES[i % len(VOICES)]}] {script}" for i, script in enumerate(scripts)
+        line if _TURN.match(line) else f"[{VOICES[i % len(VOICES)]}] {line}" for i, line in enumerate(lines[:limit])
     ]
 
 

@@ -24,6 +24,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file that say anything, without the blanks around them."""
+    return [line for raw in path.read_text(encoding="utf-8").splitlines() if (line := raw.strip())]
+
+
 def append_log(folder: Path, entry: Mapping[str, Any]) -> None:
     """One line of FOLDER/log.jsonl."""
     with (folder / "log.jsonl").open("a") as file:

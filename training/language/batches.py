@@ -34,6 +34,7 @@ class Batch:
     guided: Tensor  # bool [B, T]: rows whose attention is guided
     phones: Tensor  # int64 [B, T]
     letters: Tensor  # int64 [B, S]
+    begins: Tensor  # bool [B, T]: rows after which a voice begins
 
     @property
     def frames(self) -> int:
@@ -205,6 +206,7 @@ def collate(examples: Sequence[Example], specials: Specials) -> Batch:
     ids, letters = np.zeros((B, S), np.int64), np.full((B, S), IGNORE)
     codes, targets = np.full((B, T, K), specials.pad), np.full((B, T, K), IGNORE)
     char, phones = np.full((B, T), NOWHERE, np.float32), np.full((B, T), IGNORE)
+    begins = np.zeros((B, T), bool)
     for b, e in enumerate(examples):
         s, n = len(e.ids), e.frames
         ids[b, :s], letters[b, :s] = e.ids, _known(e.letters)
@@ -213,10 +215,11 @@ def collate(examples: Sequence[Example], specials: Specials) -> Batch:
         codes[b, : len(rows) - 1] = rows[:-1]
         targets[b] = _targets(e.codes, T, specials)
         char[b, :n], phones[b, :n] = e.char, _known(e.phone)
+        begins[b, list(e.begins)] = True
         char[b, n] = s - 1  # where it ends, attention belongs on the mark that says so
     to = torch.from_numpy
     parts = (to(ids), to(ids != 0), to(codes), to(targets), to(char), to(char >= 0), to(phones), to(letters))
-    return Batch(*parts)
+    return Batch(*parts, to(begins))
 
 
 def _rows(frames: int, codebooks: int) -> int:

@@ -1,6 +1,7 @@
 """What is done to the inputs of a batch, so that the decoder trusts the text and survives its own slips."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ def _drop_texts(batch: Batch, codes: Tensor, dropped: Tensor) -> Batch:
     mask[:, 0] = True
     guided = batch.guided & ~dropped[:, None]
     phones, letters = (t.masked_fill(dropped[:, None], IGNORE) for t in (batch.phones, batch.letters))
-    return Batch(ids, mask, codes, batch.targets, batch.char, guided, phones, letters)
+    return replace(batch, ids=ids, mask=mask, codes=codes, guided=guided, phones=phones, letters=letters)
 
 
 def _stretches(count: int, length: int, share: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:

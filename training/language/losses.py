@@ -3,7 +3,7 @@
 The aids: attention heads that stay near the letter being spoken; the phone of each frame, read off the middle of the
 decoder; the phone of each letter, read off the encoder; the place in the text of both. Without the last the encoder
 says nothing of places, since it rotates queries and keys by their distance only: the decoder then goes by the letters
-around, and where these come twice it may jump. The first unit of a text, which alone tells whose voice begins, counts
+around, and where these come twice it may jump. The first unit of a turn, which alone tells whose voice begins, counts
 once more: every later one can be told by the one before, so among hundreds of rows nothing else asks for the tag.
 """
 
@@ -33,7 +33,7 @@ class Losses:
     phone: Tensor
     letter: Tensor
     place: Tensor  # squared error of a sine
-    first: Tensor  # nats, of codebook 0 in the first row
+    first: Tensor  # nats, of codebook 0 where a voice begins
     correct: Tensor  # share of codebook 0 where the target is the likeliest
     mass: Tensor  # attention of the guided heads within reach
 
@@ -53,7 +53,7 @@ def losses_of(network: DiaTraining, batch: Batch, weights: Weights) -> Losses:
     letter = class_loss(network.extra.letter, hidden.text.to(network.dtype), batch.letters)
     total = torch.stack([w * loss for w, loss in zip(weights.codebooks[: len(codes)], codes, strict=True)]).sum()
     place = _letter_place(network, hidden.text, batch.ids) + _row_place(network, hidden.middle, batch)
-    first = _first_unit(network, hidden.rows[:, 0], batch)
+    first = _first_units(network, hidden.rows, batch)
     total = total + weights.guide * guide + weights.phone * phone + weights.letter * letter + weights.place * place
     total = total + weights.first * first
     aids = guide.detach(), phone.detach(), letter.detach(), place.detach(), first.detach()
@@ -84,10 +84,10 @@ def class_loss(head: nn.Linear, x: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets[known], reduction="sum") / max(1, len(logits))
 
 
-def _first_unit(network: DiaTraining, rows: Tensor, batch: Batch) -> Tensor:
-    """rows [B, D], the first of each example → mean cross-entropy of its unit where there is a text to tell it."""
-    targets = batch.targets[:, 0, 0]
-    told = (batch.mask.sum(1) > 1) & (targets != IGNORE)
+def _first_units(network: DiaTraining, rows: Tensor, batch: Batch) -> Tensor:
+    """rows [B, T, D] → mean cross-entropy of the units that begin a voice, where there is a text to tell it."""
+    targets = batch.targets[..., 0]
+    told = batch.begins & (batch.mask.sum(1, keepdim=True) > 1) & (targets != IGNORE)
     loss: Tensor = _LinearCrossEntropy.apply(rows[told].to(network.dtype), network.head()[0], targets[told])[0]
     return loss
 

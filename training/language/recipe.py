@@ -87,7 +87,7 @@ class Weights:
     letter: float = 0.3
     practice: float = 1.0  # of reading texts that nobody has spoken
     place: float = 0.5  # of knowing where in the text a letter or frame is; at 3.0 reading is learned half as fast
-    first: float = 0.3  # of the first unit: without it a text of one turn begins in either voice after 2,000 steps
+    first: float = 0.3  # of units that begin a voice: without it a text begins in either one after 2,000 steps
     guide_layers: tuple[int, ...] = (0, 1, 2)
     guide_heads: int = 2
     guide_width: float = 1.5  # characters to either side

@@ -57,6 +57,7 @@ class Example:
     codes: Ints  # [T, K]
     char: npt.NDArray[np.float32]  # [T]
     phone: Ints  # [T]
+    begins: tuple[int, ...]  # frames in which a voice begins: the first, and the first of each reading in another
 
     @property
     def frames(self) -> int:
@@ -143,6 +144,7 @@ class _Maker:
         self.codes: list[Ints] = []
         self.char: list[npt.NDArray[np.float32]] = []
         self.phone: list[Ints] = []
+        self.begins = [0]
 
     def add(self, part: Placed) -> None:
         u = part.utterance
@@ -150,13 +152,15 @@ class _Maker:
         where = len(self.ids)  # the space after the last word
         if self.ids:
             self._write(b" ")
-        if u.speaker != self.speaker:
+        if turns := u.speaker != self.speaker:
             self._write(bytes([u.speaker + 1]) + b" ")
             self.speaker = u.speaker
         if part.pause:
             where = len(self.ids) + 1  # the stop in the middle
             self._write(PAUSE)
         self._rest(before, part.gap, where)
+        if turns and self.codes:
+            self.begins.append(sum(map(len, self.codes)))
         self.codes.append(u.codes.astype(np.int64))
         self.char.append(u.char + np.float32(len(self.ids)))
         self.phone.append(u.phone.astype(np.int64))
@@ -170,9 +174,8 @@ class _Maker:
     def example(self) -> Example:
         self._write(bytes([END]))
         char = np.concatenate(self.char)
-        return Example(
-            np.array(self.ids), np.array(self.letters), np.concatenate(self.codes), char, np.concatenate(self.phone)
-        )
+        codes, phone = np.concatenate(self.codes), np.concatenate(self.phone)
+        return Example(np.array(self.ids), np.array(self.letters), codes, char, phone, tuple(self.begins))
 
     def _write(self, text: bytes, letters: Sequence[int] | None = None) -> None:
         self.ids += text
