@@ -196,10 +196,13 @@ def test_a_strange_name_is_only_a_name(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("output_format", ["wav", "mp3"])
-def test_a_folder_that_is_not_there_is_an_error(tmp_path, output_format):
-    with pytest.raises((OSError, ParleyError), match="No such file"):
+@pytest.mark.parametrize(("output_format", "error"), [("wav", OSError), ("mp3", ParleyError)])
+def test_a_folder_that_is_not_there_is_an_error_and_ffmpegs_words_for_it_are_in_the_log(
+    tmp_path, output_format, error, caplog
+):
+    with pytest.raises(error) as raised:
         write_audio(tmp_path / "missing" / "file", [tone(0.1)], RATE, output_format)
+    assert "No such file" in f"{raised.value}{caplog.text}"
 
 
 def test_a_stream_that_is_closed_ends_its_encoder(monkeypatch):

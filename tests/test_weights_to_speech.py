@@ -16,9 +16,9 @@ from models.weights import choose
 def test_a_checkpoint_in_shards_is_fetched_verified_loaded_and_speaks(
     dia_directory: Path, dac_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = {"backends/voice": dia_directory, "backends/codec": dac_directory}
+    folders = {"makers/voice": dia_directory, "makers/codec": dac_directory}
     files = {(repo, path.name): path.read_bytes() for repo, folder in folders.items() for path in folder.iterdir()}
-    assert sum(1 for repo, name in files if repo == "backends/voice" and name.startswith("model-")) > 1
+    assert sum(1 for repo, name in files if repo == "makers/voice" and name.startswith("model-")) > 1
     monkeypatch.setattr(weights_fixtures, "FILES", files)
     said: list[str] = []
     with serve_hub(monkeypatch):

@@ -5,6 +5,8 @@ A process opens three engines, because what each may lose, and how it locks, dif
 
 import hashlib
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ _KEEPALIVE = {
 # most 31, and 10 at rest: README and the help of database_url say so.
 _RECORDS, _UNSYNCED, _QUEUE = (5, 10), (1, 4), (3, 7)
 _OWNERS = 727276  # of our advisory locks
+BUSY_SECONDS = 30  # that SQLite's lock is waited for
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(:namespace, :number)")
 
 
@@ -125,8 +128,22 @@ def _on_connect(engine: sa.Engine, statement: str) -> None:
 
 def _keep_safe(connection: Any, _: Any) -> None:
     """What is committed is on the disk, and readers do not wait for the writer."""
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA synchronous=FULL")
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: Any) -> None:
+    """A new database becomes one with a log. SQLite does not wait for others that do the same: this waits for it."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:  # "database is locked"
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _begin_with_the_lock(connection: Any, _: Any) -> None:
