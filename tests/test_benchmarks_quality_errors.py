@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.quality.errors import align, count_errors, normalise
+from benchmarks.quality.errors import LastWord, align, count_errors, normalise
 
 WORDS = st.lists(st.sampled_from(["a", "b", "ab", "c", "cab", "d"]), max_size=8)
 
@@ -56,24 +56,31 @@ def test_errors_are_counted_by_kind(
 
 
 @pytest.mark.parametrize(
-    ("hypothesis", "complete"),
+    ("hypothesis", "fate"),
     [
-        ("see you tomorrow", True),
-        ("we see you to morrow", True),
-        ("see you tomorrow tomorrow", False),
-        ("see you tomorrow see you tomorrow", False),
-        ("see you", False),
-        ("see you in the morning", False),
-        ("", False),
+        ("see you tomorrow", "right"),
+        ("we see you to morrow", "right"),
+        ("see you tomato", "misheard"),
+        ("see you tomorrow tomorrow", "repeated"),
+        ("see you tomorrow see you tomorrow", "repeated"),
+        ("see you tomorrow then", "repeated"),
+        ("see you tomato tomato", "repeated"),
+        ("see you", "missing"),
+        ("see you in the park", "missing"),
+        ("", "missing"),
     ],
 )
-def test_a_text_is_complete_if_its_last_word_is_heard_once(hypothesis: str, complete: bool) -> None:
-    assert count_errors("See you tomorrow.", hypothesis).last_word is complete
+def test_of_the_last_word_it_is_known_what_became(hypothesis: str, fate: str) -> None:
+    assert count_errors("See you tomorrow.", hypothesis).last_word == fate
 
 
 def test_a_last_word_that_stands_twice_may_be_heard_twice() -> None:
-    assert count_errors("no no", "no no").last_word
-    assert not count_errors("no no", "no no no").last_word
+    assert count_errors("no no", "no no").last_word is LastWord.RIGHT
+    assert count_errors("no no", "no no no").last_word is LastWord.REPEATED
+
+
+def test_a_word_that_is_heard_as_another_is_there_and_one_that_is_said_again_is_not() -> None:
+    assert [fate.there for fate in LastWord] == [True, True, False, False]
 
 
 def test_a_reference_without_words_is_refused() -> None:

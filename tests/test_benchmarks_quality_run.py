@@ -138,9 +138,11 @@ def test_a_take_is_complete_if_it_ended_by_itself_with_its_last_word() -> None:
         heard("everyday", 2, "[S2] Hello there.", "hello there", [200.0], ended=False),
         heard("everyday-again", 1, "[S1] Hello there.", "hello", [100.0], ended=True),
         heard("everyday-again", 2, "[S2] Hello there.", "hello there there", [200.0], ended=True),
+        heard("everyday-again", 3, "[S1] Hello there.", "hello their", [100.0], ended=True),
     ]
     found = figures(takes)
-    assert found["completeness"] == {"share": 0.25, "right": 1, "of": 4, "ended": 3, "last_word": 2}
+    last_word = {"right": 2, "misheard": 1, "missing": 1, "repeated": 1}
+    assert found["completeness"] == {"share": 0.4, "right": 2, "of": 5, "ended": 4, "last_word": last_word}
     assert found["overall"]["lines"] == 2  # the second seeds have a rate of their own
     assert found["lists"]["everyday-again"]["wer"] == 0.5
 

@@ -9,11 +9,14 @@ compound written apart or together is no error.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from enum import StrEnum
 from functools import cache
 
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 LONGEST_COMPOUND = 3  # words that one word may stand for
+ALIKE = 0.5  # difflib's ratio: "flour" and "floor" have 0.6, "sofa" and "film" 0.25
 
 _LEADING_ZERO = re.compile(r"(?<![.,\d])0\d+")  # of a telephone number; the normaliser would drop the zero
 _A_BEFORE_HUNDREDS = re.compile(r"\ba (?=\$?\d{3})")  # "a hundred and one" is "101"
@@ -35,15 +38,28 @@ class Step:
         return 0 if self.matches else 1
 
 
+class LastWord(StrEnum):
+    """What became of the reference's last word."""
+
+    RIGHT = "right"
+    MISHEARD = "misheard"  # a word that is spelled much like it stands in its place
+    MISSING = "missing"
+    REPEATED = "repeated"  # it, or what stands in its place, is not the last that was heard, or comes too often
+
+    @property
+    def there(self) -> bool:
+        return self in (LastWord.RIGHT, LastWord.MISHEARD)
+
+
 @dataclass(frozen=True)
 class WordErrors:
-    """Errors in one text. `last_word`: the reference's last word was heard, and not more often than it stands there."""
+    """Errors in one text."""
 
     words: int  # of the reference
     substitutions: int
     deletions: int
     insertions: int
-    last_word: bool
+    last_word: LastWord
 
     @property
     def total(self) -> int:
@@ -70,14 +86,25 @@ def count_errors(reference: str, hypothesis: str) -> WordErrors:
         raise ValueError(f"The reference {reference!r} has no words to compare.")
     steps = align(expected, heard)
     errors = [step for step in steps if not step.matches]
-    found = any(step.matches and len(expected) - 1 in step.reference for step in steps)
     return WordErrors(
         words=len(expected),
         substitutions=sum(1 for step in errors if step.reference and step.hypothesis),
         deletions=sum(1 for step in errors if not step.hypothesis),
         insertions=sum(1 for step in errors if not step.reference),
-        last_word=found and heard.count(expected[-1]) <= expected.count(expected[-1]),
+        last_word=_last_word(expected, heard, steps),
     )
+
+
+def _last_word(expected: Sequence[str], heard: Sequence[str], steps: Sequence[Step]) -> LastWord:
+    (last,) = (step for step in steps if len(expected) - 1 in step.reference)
+    word = expected[-1]
+    in_its_place = "".join(heard[i] for i in last.hypothesis)
+    if not last.matches and SequenceMatcher(None, word, in_its_place).ratio() < ALIKE:
+        return LastWord.MISSING
+    again = any(heard.count(one) > max(1, expected.count(one)) for one in (word, in_its_place))
+    if again or steps[-1] is not last:
+        return LastWord.REPEATED
+    return LastWord.RIGHT if last.matches else LastWord.MISHEARD
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:

@@ -29,8 +29,8 @@ class Heard:
 
     @property
     def complete(self) -> bool:
-        """The model did not have to be stopped, and stopped after the last word, said once."""
-        return self.take.ended is not False and self.errors.last_word
+        """The model did not have to be stopped, and stopped after the last word, said once, be it misheard."""
+        return self.take.ended is not False and self.errors.last_word.there
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality.errors import LastWord
 from benchmarks.quality.hearing import Heard
 from benchmarks.quality.speakers import voice_pitches
 from benchmarks.quality.timbre import Voices
@@ -57,11 +58,11 @@ def list_figures(heard: Sequence[Heard]) -> dict[str, Any]:
 
 
 def completeness(heard: Sequence[Heard]) -> dict[str, Any]:
-    """Takes that ended by themselves, right after the last word, said once."""
+    """Takes that ended by themselves, right after the last word, said once; and what became of that word."""
     return {
         **share(one.complete for one in heard),
         "ended": None if all(one.take.ended is None for one in heard) else sum(1 for one in heard if one.take.ended),
-        "last_word": sum(1 for one in heard if one.errors.last_word),
+        "last_word": {str(fate): sum(1 for one in heard if one.errors.last_word is fate) for fate in LastWord},
     }
 
 
