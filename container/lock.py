@@ -7,7 +7,8 @@ requirements.txt        what Cog installs: `name==version` lines, nothing else. 
 requirements.lock       the same pins with the sha256 of their files, torch as its CPU build:
                         pip install --require-hashes -r requirements.lock
 requirements-cuda.lock  the same again for a GPU: torch as its default build, and the CUDA libraries it brings along.
-requirements-dev.txt    what the tests and checks need on top.
+requirements-serving.txt    what `python -m serving` needs on top.
+requirements-dev.txt    what the tests and checks need on top of both.
 
 There is a lock for each build of torch because pip, given the hashes of both, always takes the one of the index.
 """
@@ -44,6 +45,10 @@ _LOCK_HEADER = """\
 _CUDA_HEADER = """\
 # Written by `python -m container.lock`; do not edit. The pins of requirements.txt and the CUDA libraries of torch, with
 # the sha256 of their files, for Linux x86-64. A machine without a GPU takes requirements.lock.
+"""
+_SERVING_HEADER = """\
+# Written by `python -m container.lock` from container/requirements-serving.in; do not edit. What `python -m serving`
+# needs on top of requirements.txt; the image goes without.
 """
 _DEV_HEADER = """\
 # Written by `python -m container.lock` from container/requirements-dev.in; do not edit. For tests and checks only.
@@ -87,19 +92,23 @@ def _lines(pin: Pin, with_hashes: bool) -> str:
     return " \\\n    ".join([str(pin), *hashes]) + "\n"
 
 
-def files(runtime: tuple[Pin, ...], everything: tuple[Pin, ...]) -> dict[str, str]:
-    """The text of each file, from the pins of the image and the pins of the image with its test tools."""
+def files(runtime: tuple[Pin, ...], hosted: tuple[Pin, ...], everything: tuple[Pin, ...]) -> dict[str, str]:
+    """The text of each file, from the pins of the image, of the image with the hosting, and of both with the tests'."""
     torch = next(pin.version for pin in runtime if pin.name == "torch")
     common = [pin for pin in runtime if not pin.is_cuda]
     cpu = [replace(pin, hashes=(CPU_TORCH_HASH,)) if pin.name == "torch" else pin for pin in common]
-    names = {pin.name for pin in runtime}
-    dev = [pin for pin in everything if pin.name not in names]
     return {
         "requirements.txt": render(common, _FLAT_HEADER.format(torch=torch), with_hashes=False),
         "requirements.lock": render(cpu, _LOCK_HEADER, with_hashes=True),
         "requirements-cuda.lock": render(runtime, _CUDA_HEADER, with_hashes=True),
-        "requirements-dev.txt": render(dev, _DEV_HEADER, with_hashes=False),
+        "requirements-serving.txt": render(_without(hosted, runtime), _SERVING_HEADER, with_hashes=False),
+        "requirements-dev.txt": render(_without(everything, hosted), _DEV_HEADER, with_hashes=False),
     }
+
+
+def _without(pins: tuple[Pin, ...], others: tuple[Pin, ...]) -> list[Pin]:
+    names = {pin.name for pin in others}
+    return [pin for pin in pins if pin.name not in names]
 
 
 def _resolve(*inputs: Path) -> tuple[Pin, ...]:
@@ -112,8 +121,9 @@ def _resolve(*inputs: Path) -> tuple[Pin, ...]:
 
 
 def main() -> None:
-    runtime, dev = ROOT / "container" / "requirements.in", ROOT / "container" / "requirements-dev.in"
-    for name, text in files(_resolve(runtime), _resolve(runtime, dev)).items():
+    image, serving, dev = (ROOT / "container" / f"requirements{of}.in" for of in ("", "-serving", "-dev"))
+    texts = files(_resolve(image), _resolve(image, serving), _resolve(image, serving, dev))
+    for name, text in texts.items():
         (ROOT / name).write_text(text)
 
 

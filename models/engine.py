@@ -5,6 +5,7 @@ Knows no torch, no family and no door. A *job* is a generator that a pipeline ma
 when the frames are there. So every family shares its steps among its requests, and a request can leave at any step.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -16,6 +17,8 @@ import numpy as np
 from models.decoding.sequence import CodeSequence, Wait
 from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest, Overloaded
 from models.request import AudioChunk, AudioGenerationRequest, Generated
+
+log = logging.getLogger("parley.engine")
 
 _POLL_SECONDS = 0.05  # a reader wakes this often, so that an exception raised into its thread is heard
 
@@ -281,8 +284,9 @@ class Engine:
         try:
             self.pipeline.decoder.step()
         except Exception as error:  # one tensor program for all of them: nobody's state can be trusted after it
+            log.exception("a decoder step failed")
             for job in filter(lambda job: job.admitted, jobs):
-                failed = GenerationFailed(f"The decoder step failed: {error}")
+                failed = GenerationFailed("The decoder step failed. The log of this server says why.")
                 failed.__cause__ = error
                 self._finish(job, failed)
 

@@ -11,6 +11,10 @@ ParleyError (500)
 └── GenerationFailed (500)                  the model gave nothing that can be returned
 """
 
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
 
 class ParleyError(Exception):
     """Root of all errors that a door turns into an answer."""
@@ -32,6 +36,19 @@ class InvalidRequest(ParleyError, ValueError):
         self.problem = problem
         self.others = others
         super().__init__("; ".join(f"{name}: {text}" for name, text in self.problems))
+
+    @classmethod
+    def of(cls, problems: Iterable[Sequence[str]]) -> Self:
+        """Of all that is wrong with one request: its (field, problem) pairs, at least one."""
+        (field, problem), *others = problems
+        return cls(field, problem, tuple((name, text) for name, text in others))
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """The same by other names of its fields, for a caller who knows them by those; not in `names`: as it is."""
+        return self.of((names.get(field, field), problem) for field, problem in self.problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.problem, self.others)  # `args` holds the message alone
 
     @property
     def problems(self) -> tuple[tuple[str, str], ...]:
@@ -72,3 +89,25 @@ class WeightsError(ParleyError):
 
 class GenerationFailed(ParleyError):
     """No take of the request gave audio that can be returned."""
+
+
+class _Beginning(reprlib.Repr):
+    """Writes out no more of a value than its beginning needs: what callers send may be a hundred megabytes long."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 3 * longest  # it cuts in the middle, behind what is looked at
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        return repr(value[: self.maxother])
+
+
+def shown(value: Any, longest: int = 60) -> str:
+    """A caller's value for a message, shortened, so that a message never repeats a whole script."""
+    text = _Beginning(longest).repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def printable(name: str, longest: int = 60) -> str:
+    """A caller's name for a field, as every answer and log can hold it: half a character as \\ud800, and shortened."""
+    return name[:longest].encode(errors="backslashreplace").decode()

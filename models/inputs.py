@@ -3,16 +3,28 @@
 predict.py repeats these as literals because Cog reads it as text; tests/test_contract_inputs.py compares the two.
 """
 
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.errors import InvalidRequest
-from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams
+from models.errors import InvalidRequest, printable, shown
+from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams, input_length
 
+LONGEST_TOKENS = 1 << 18  # 50 minutes; INPUT_LIMIT letters take about 5, as many digits 26
 OutputFormat = Literal["wav", "mp3", "flac", "ogg", "opus"]
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+def half_characters(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(field, problem) of each name or text that JSON can say and no text may hold: one half of a surrogate pair."""
+    for name, value in given.items():
+        if any(_HALF_CHARACTER.search(text) for text in (name, value) if isinstance(text, str)):
+            yield printable(name), "holds half a surrogate pair, which is no character. Leave it out."
 
 
 def _number(value: Any) -> Any:
@@ -96,36 +108,19 @@ class DialogueInputs(BaseModel):
     @classmethod
     def parse(cls, **values: Any) -> Self:
         """Build, or raise InvalidRequest that names every bad field, its value, its limit and the way out."""
+        if problems := [*half_characters(values)]:  # of a name with one, pydantic could not say which it is
+            raise InvalidRequest.of(problems)
         try:
             return cls(**values)
         except ValidationError as error:
-            (field, problem), *others = (_explain(cls, detail) for detail in error.errors())
-            raise InvalidRequest(field, problem, tuple(others)) from error
+            raise InvalidRequest.of(_explain(cls, detail) for detail in error.errors()) from error
 
     def to_request(self, request_id: str, model: str, *, streaming: bool = False) -> AudioGenerationRequest:
         """The request for the engine; raises InvalidRequest where fields do not fit each other.
 
         speed_factor and output_format are not the engine's: they belong to the finisher of the stream.
         """
-        if len(self.text) > INPUT_LIMIT:
-            raise InvalidRequest(
-                "text",
-                f"is {len(self.text)} characters long; one request reads at most {INPUT_LIMIT}. "
-                "Send the rest as a second request.",
-            )
-        if not self.text.strip():
-            raise InvalidRequest("text", "holds nothing but white space. Write at least one word.")
-        if self.audio_prompt is None and self.audio_prompt_text:
-            raise InvalidRequest(
-                "audio_prompt_text",
-                "is given without audio_prompt. Send the recording too, or leave the text out.",
-            )
-        if self.audio_prompt is not None and not (self.audio_prompt_text or "").strip():
-            raise InvalidRequest(
-                "audio_prompt_text",
-                "is missing: the model needs the words of audio_prompt to clone its voice, and this build has no "
-                "transcriber. Write down what the recording says.",
-            )
+        self._check_together()
         sampling = SamplingParams(
             max_new_tokens=self.max_new_tokens,
             cfg_scale=self.cfg_scale,
@@ -144,11 +139,42 @@ class DialogueInputs(BaseModel):
             max_audio_prompt_seconds=self.max_audio_prompt_seconds,
         )
 
+    def _check_together(self) -> None:
+        """What no single field's declaration says. Raises InvalidRequest."""
+        if input_length(self.text) > INPUT_LIMIT:
+            raise InvalidRequest(
+                "text",
+                f"is {input_length(self.text)} characters long; one request reads at most {INPUT_LIMIT}. "
+                "Send the rest as a second request.",
+            )
+        if not self.text.strip():
+            raise InvalidRequest("text", "holds nothing but white space. Write at least one word.")
+        if self.audio_prompt is None and self.audio_prompt_text:
+            raise InvalidRequest(
+                "audio_prompt_text",
+                "is given without audio_prompt. Send the recording too, or leave the text out.",
+            )
+        if self.audio_prompt is not None and not (self.audio_prompt_text or "").strip():
+            raise InvalidRequest(
+                "audio_prompt_text",
+                "is missing: the model needs the words of audio_prompt to clone its voice, and this build has no "
+                "transcriber. Write down what the recording says.",
+            )
+
+
+class SettledInputs(DialogueInputs):
+    """What a door may settle that callers cannot ask for.
+
+    More tokens: the speech door has no such setting, and all of a text that it takes is to be spoken, however slow.
+    """
+
+    max_new_tokens: Integer = Field(default=3072, ge=500, le=LONGEST_TOKENS)
+
 
 def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
     """(field, problem) of one pydantic error: the value, the limit and the way out."""
-    field = str(detail["loc"][0])
-    value, context = _shown(detail["input"]), detail.get("ctx", {})
+    field = printable(str(detail["loc"][0]))
+    value, context = shown(detail["input"]), detail.get("ctx", {})
     match detail["type"]:
         case "missing":
             return field, "is missing; it has no default. Send a value."
@@ -171,16 +197,10 @@ def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
         case "value_error" if schema.model_fields[field].annotation == File | None:
             return field, f"is {value}; send the file's http(s) URL, or its content as a data: URI."
         case _:
-            wanted = "a whole number" if "int" in str(schema.model_fields[field].annotation) else "a number"
-            return field, f"is {value}; it must be {wanted}, not {type(detail['input']).__name__}."
+            kind = "a whole number" if "int" in str(schema.model_fields[field].annotation) else "a number"
+            return field, f"is {value}; it must be {kind}, not {type(detail['input']).__name__}."
 
 
 def _bounds(schema: type[BaseModel], field: str) -> tuple[Any, Any]:
     limits = {type(m).__name__: m for m in schema.model_fields[field].metadata}
     return limits["Ge"].ge, limits["Le"].le
-
-
-def _shown(value: Any, longest: int = 60) -> str:
-    """The value for an error message; a long one is shortened, so that a message never repeats a whole script."""
-    text = repr(value)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

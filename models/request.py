@@ -5,6 +5,7 @@
 the 4096-character limit is enforced, every field is honoured, a pending request can be cancelled.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from models.errors import InvalidRequest, MissingInput
 
-INPUT_LIMIT = 4096  # characters of `input`
+INPUT_LIMIT = 4096  # characters of `input`, as input_length counts them
 LONGEST_PROMPT_SECONDS = 120
 SEED_LIMIT = 2**32 - 1  # largest seed; the range of MAX's and Replicate's seeds
 
@@ -37,7 +38,14 @@ _NOT_HONOURED: dict[str, Any] = {
     "logits_processors": None,
 }
 
+_SPEAKER = re.compile(r"\[S[12]\] ?")
+
 AudioSource = Path | bytes  # a file, or the bytes of one, in any container that ffmpeg reads
+
+
+def input_length(text: str) -> int:
+    """Characters that count. The speaker in front is none of them: a door puts it before texts that name nobody."""
+    return len(text) - len(speaker[0] if (speaker := _SPEAKER.match(text)) else "")
 
 
 class GenerationStatus(StrEnum):
@@ -93,10 +101,10 @@ class AudioGenerationRequest:
     def __post_init__(self) -> None:
         if self.prompt is None and self.input is None:
             raise MissingInput("input", "is missing, and so is prompt. Give the text to speak as input.")
-        if self.input is not None and len(self.input) > INPUT_LIMIT:
+        if self.input is not None and input_length(self.input) > INPUT_LIMIT:
             raise InvalidRequest(
                 "input",
-                f"is {len(self.input)} characters long; one request reads at most {INPUT_LIMIT}. "
+                f"is {input_length(self.input)} characters long; one request reads at most {INPUT_LIMIT}. "
                 "Send the rest as a second request.",
             )
         if self.audio_prompt is not None and len(self.audio_prompt_tokens):

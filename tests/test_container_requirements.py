@@ -13,10 +13,11 @@ from container import lock
 ROOT = Path(__file__).parent.parent
 FLAT = (ROOT / "requirements.txt").read_text()
 LOCKED = lock.parse((ROOT / "requirements.lock").read_text())
+SERVING = lock.parse((ROOT / "requirements-serving.txt").read_text())
 CUDA = lock.parse((ROOT / "requirements-cuda.lock").read_text())
 
 COGS_PIN = re.compile(r"([a-zA-Z0-9\-_]+)==([^ ]+)")  # replicate/cog pkg/requirements, SplitPinnedPythonRequirement
-OUR_ROOMS = ("models", "container")
+OUR_ROOMS = ("models", "container", "serving")
 
 
 def lines_cog_reads(text: str) -> list[str]:
@@ -69,12 +70,18 @@ def test_direct_requirements_are_pinned_as_they_are_declared():
 def test_test_tools_are_pinned_and_none_is_in_the_image():
     dev = lock.parse((ROOT / "requirements-dev.txt").read_text())
     names = {pin.name for pin in dev}
-    assert {"pytest", "hypothesis", "ruff", "mypy", "jsonschema", "httpx"} <= names
-    assert names.isdisjoint(pin.name for pin in LOCKED)
+    assert {"pytest", "hypothesis", "ruff", "mypy", "jsonschema"} <= names
+    assert names.isdisjoint(pin.name for pin in (*LOCKED, *SERVING))
 
 
-def third_party_imports() -> set[str]:
-    files = [path for room in OUR_ROOMS for path in (ROOT / room).rglob("*.py")] + [ROOT / "predict.py"]
+def test_the_hosting_is_pinned_as_declared_and_is_not_in_the_image():
+    declared = {str(pin) for pin in lock.parse((ROOT / "container" / "requirements-serving.in").read_text())}
+    assert declared <= {str(pin) for pin in (*SERVING, *LOCKED)}
+    assert {pin.name for pin in SERVING}.isdisjoint(pin.name for pin in LOCKED)
+
+
+def third_party_imports(*patterns: str) -> set[str]:
+    files = [path for pattern in patterns for path in ROOT.glob(pattern)]
     names = set()
     for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
         if isinstance(node, ast.Import):
@@ -84,11 +91,23 @@ def third_party_imports() -> set[str]:
     return names - set(sys.stdlib_module_names) - set(OUR_ROOMS)
 
 
-@pytest.mark.parametrize("module", sorted(third_party_imports()))
-def test_what_we_import_is_declared(module):
-    owners = importlib.metadata.packages_distributions().get(module, [module])
-    declared = {pin.name for pin in lock.parse((ROOT / "container" / "requirements.in").read_text())}
-    assert {owner.lower().replace("_", "-") for owner in owners} & declared
+def declared_in(*names: str) -> set[str]:
+    return {pin.name for name in names for pin in lock.parse((ROOT / "container" / name).read_text())}
+
+
+def owners(module: str) -> set[str]:
+    names = importlib.metadata.packages_distributions().get(module, [module])
+    return {name.lower().replace("_", "-") for name in names}
+
+
+@pytest.mark.parametrize("module", sorted(third_party_imports("predict.py", "models/**/*.py", "container/**/*.py")))
+def test_what_the_image_imports_is_declared(module):
+    assert owners(module) & declared_in("requirements.in")
+
+
+@pytest.mark.parametrize("module", sorted(third_party_imports("serving/**/*.py")))
+def test_what_the_hosting_imports_is_declared(module):
+    assert owners(module) & declared_in("requirements.in", "requirements-serving.in")
 
 
 def test_a_lock_is_read_back_as_it_was_written():
@@ -105,11 +124,13 @@ def test_a_lock_is_read_back_as_it_was_written():
 
 def test_resolved_pins_are_sorted_into_their_files():
     runtime = tuple(lock.Pin(name, "1", ("0" * 64,)) for name in ("torch", "nvidia-cublas", "triton", "numpy"))
-    texts = lock.files(runtime, (*runtime, lock.Pin("pytest", "9")))
+    hosted = (*runtime, lock.Pin("uvicorn", "0"))
+    texts = lock.files(runtime, hosted, (*hosted, lock.Pin("pytest", "9")))
     names = {file: [pin.name for pin in lock.parse(text)] for file, text in texts.items()}
     assert names == {
         "requirements.txt": ["torch", "numpy"],
         "requirements.lock": ["torch", "numpy"],
         "requirements-cuda.lock": ["torch", "nvidia-cublas", "triton", "numpy"],
+        "requirements-serving.txt": ["uvicorn"],
         "requirements-dev.txt": ["pytest"],
     }

@@ -16,7 +16,7 @@ from models.audio.pcm import float_bytes, pcm16_bytes, pcm_input
 from models.errors import GenerationFailed
 from models.request import Audio
 
-AudioFormat = Literal["wav", "mp3", "flac", "ogg", "opus", "pcm"]
+AudioFormat = Literal["wav", "mp3", "flac", "ogg", "opus", "aac", "pcm"]
 
 CONTENT_TYPES: dict[AudioFormat, str] = {
     "wav": "audio/wav",
@@ -24,10 +24,12 @@ CONTENT_TYPES: dict[AudioFormat, str] = {
     "flac": "audio/flac",
     "ogg": "audio/ogg",
     "opus": "audio/ogg; codecs=opus",
+    "aac": "audio/aac",  # ADTS
     "pcm": "audio/pcm",  # 16-bit little-endian, interleaved, no header; the registered audio/L16 is big-endian
 }
 
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a wav header says when the length is not known yet
+OPUS_RATE = 48_000  # Hz, whatever goes in
 WAV_HEADER_SIZE = 44  # bytes: RIFF, fmt and the head of data
 PAGE_MICROSECONDS = 100_000  # an ogg page every 100 ms, where ffmpeg would wait for a second
 
@@ -35,8 +37,9 @@ PAGE_MICROSECONDS = 100_000  # an ogg page every 100 ms, where ffmpeg would wait
 def encode_stream(chunks: Iterable[Audio], sample_rate: int, output_format: AudioFormat) -> Generator[bytes]:
     """Encode chunks [C, L] of one signal, C 1 or 2; yields bytes as soon as the encoder gives them.
 
-    wav and pcm are 16-bit, flac holds the same 16-bit samples; mp3 128 kbit/s mono, 192 stereo; ogg is Vorbis at
-    quality 5; opus 64 kbit/s a channel at 48 kHz. A wav header cannot know the length and says so.
+    wav and pcm are 16-bit, flac holds the same 16-bit samples; mp3 and aac 128 kbit/s mono, 192 stereo; ogg is
+    Vorbis at quality 5; opus 64 kbit/s a channel at 48 kHz; aac is AAC-LC in ADTS frames. A wav header cannot know the
+    length and says so.
     Raises GenerationFailed, before the first byte, where no chunk has a sample. Close the iterator to stop early.
     """
     chunks, channels = checked(chunks)
@@ -104,9 +107,11 @@ def _codec(output_format: AudioFormat, channels: int) -> dict[str, Any]:
                 "f": "ogg",
                 "c:a": "libopus",
                 "b:a": 64_000 * channels,
-                "ar": 48_000,
+                "ar": OPUS_RATE,
                 "page_duration": PAGE_MICROSECONDS,
             }
+        case "aac":
+            return {"f": "adts", "c:a": "aac", "b:a": 64_000 + 64_000 * channels}
     raise AssertionError(output_format)
 
 

@@ -4,6 +4,7 @@ Knows pipes, exit statuses and time limits; knows no audio. One thread serves al
 pipe can never stop both sides, and waits are short, so that a cancellation raised in this thread lands at once.
 """
 
+import logging
 import os
 import selectors
 import shutil
@@ -16,6 +17,8 @@ from typing import Any, Self
 import ffmpeg
 
 from models.errors import ParleyError
+
+log = logging.getLogger("parley.audio")
 
 POLL_SECONDS = 0.1  # longest wait without a chance for an exception to be raised in this thread
 STALL_SECONDS = 30.0  # an ffmpeg that neither reads nor writes for this long is stopped
@@ -166,8 +169,10 @@ class FfmpegProcess:
         return output
 
     def _failure(self) -> ParleyError:
+        """What a caller may hear of it: the program's own words name paths of this machine."""
         status = self.wait()
-        return ParleyError(f"{self._program} ended with status {status}: {self.log or 'it gave no reason'}")
+        log.error("%s ended with status %d: %s", self._program, status, self.log or "it gave no reason")
+        return ParleyError(f"{self._program} ended with status {status}. The log of this server says why.")
 
 
 def _descriptor(pipe: Any) -> int:

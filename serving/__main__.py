@@ -1,0 +1,101 @@
+"""Hosting, from the command line.
+
+python -m serving                 everything in one process: HTTP, the queue, the model
+python -m serving worker          only work on the queue (with DATABASE_URL, as many as there are machines)
+python -m serving token NAME      draw a token for a caller; prints it once, prints the line to keep
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+from models.audio.ffmpeg_process import require_ffmpeg
+from models.engine import Engine
+from models.errors import ParleyError
+from serving.access import check_name, hash_token, new_token
+from serving.catalog import DIA
+from serving.cog.backend import CogBackend
+from serving.processes import leave, serve, work
+from serving.settings import Settings
+from serving.storage.database import DATABASE_AWAY, in_short
+from serving.work.backend import Backends, EngineBackend
+
+log = logging.getLogger("parley")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("dbos").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes whole URLs, signatures and all
+    try:
+        if command == "token":
+            return _token(options["name"])
+        settings = Settings.from_environ(os.environ, **options)
+        return (work if command == "worker" else serve)(settings, partial(load_backends, settings))
+    except ParleyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except DATABASE_AWAY as error:
+        print(f"error: the database is away, or lets nobody in: {in_short(error)}", file=sys.stderr)
+        return 1
+
+
+def load_backends(settings: Settings) -> Backends:
+    """The models of this machine, or the containers that make the audio instead, as soon as one is ready."""
+    require_ffmpeg()
+    if settings.containers:
+        backend = CogBackend(settings.containers)
+        backend.wait_until_ready()
+        return {DIA.full_name: backend}
+    return {DIA.full_name: EngineBackend(_engine())}
+
+
+def _engine() -> Engine:
+    # What a process in front of containers does without: torch, and librosa's compiler.
+    from models.audio.silence import warm_up
+    from models.registry import load_dialogue
+
+    warm_up()
+    pipeline, note = load_dialogue(os.environ, progress=log.info)
+    log.info(note)
+    return Engine(pipeline)
+
+
+def _token(name: str) -> int:
+    token = new_token()
+    print(f"{check_name(name)} {hash_token(token)}")
+    print(f"The token, shown this once: {token}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serving", description="Hosting around the model container.")
+    shared = argparse.ArgumentParser(add_help=False)
+    _add_settings(shared)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("web", parents=[shared], help="HTTP, the queue and the model (the default)")
+    commands.add_parser("worker", parents=[shared], help="only work on the queue")
+    commands.add_parser("token", help="draw a token for a caller").add_argument("name")
+    _add_settings(parser)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    for f in fields(Settings):
+        flag, text = f"--{f.name.replace('_', '-')}", f"{f.metadata['help']} (default: {f.default!s})"
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
+        if isinstance(f.default, bool):
+            parser.add_argument(flag, action="store_true", **options)
+        else:
+            parser.add_argument(flag, type=type(f.default), metavar=f.name.upper(), **options)
+
+
+if __name__ == "__main__":
+    leave(main())

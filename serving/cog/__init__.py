@@ -1,0 +1,1 @@
+"""Cog containers in the place of a model of this machine."""

@@ -1,0 +1,1 @@
+"""The routes, a module or a package for each subject."""

@@ -1,0 +1,61 @@
+"""For whoever runs the service: is the process alive, does it work, what are its numbers. Knows no prediction."""
+
+import sqlalchemy as sa
+from anyio import fail_after, to_thread
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from serving.web import response_schemas
+from serving.web.gate import ServiceDep, caller
+from serving.web.metrics import Metrics
+
+DATABASE_SECONDS = 3.0  # a database that takes longer for nothing is away
+RETRY_SECONDS = "5"
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """The process answers; whether it can work is said by /ready. Restart it when this fails."""
+    return {"status": "alive"}
+
+
+@router.get("/ready")
+async def ready(service: ServiceDep) -> dict[str, str]:
+    """Whether what is accepted now is kept and soon begun. Send no callers while this fails."""
+    working = service.worker
+    if working is not None and working.error is not None:
+        raise _not_ready("The models could not be loaded, or broke; this process ends. Its log says why.")
+    if working is not None and not working.launched:
+        raise _not_ready("The models are being loaded, or the lease on this worker's name is being taken.")
+    if not await _has_database(service.engine):
+        raise _not_ready("The database is away.")
+    return {"status": "ready"}
+
+
+@router.get("/metrics", dependencies=[Depends(caller)], **response_schemas.gives_bytes("text/plain", 200))
+async def metrics(request: Request) -> Response:
+    """For Prometheus."""
+    found: Metrics = request.app.state.metrics
+    return Response(await run_in_threadpool(found.text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+async def _has_database(engine: sa.Engine) -> bool:
+    try:
+        with fail_after(DATABASE_SECONDS):
+            await to_thread.run_sync(_ask, engine, abandon_on_cancel=True)
+    except (TimeoutError, sa.exc.SQLAlchemyError):
+        return False
+    return True
+
+
+def _ask(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT 1"))
+
+
+def _not_ready(because: str) -> HTTPException:
+    return HTTPException(503, because, headers={"Retry-After": RETRY_SECONDS})

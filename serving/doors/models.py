@@ -1,0 +1,95 @@
+"""What is served, as both Replicate's clients and OpenAI's ask for it: models, versions, input schemas."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from starlette.exceptions import HTTPException
+
+from serving.catalog import DIA, MODELS, ServedModel
+from serving.doors.predictions.routes import ModelName, ModelOwner, named
+from serving.prediction_json import moment
+from serving.service import Service
+from serving.web import response_schemas
+from serving.web.gate import ServiceDep, caller
+
+RELEASED = 1_767_225_600  # 2026-01-01, seconds since 1970: both forms want a time of creation
+COG_VERSION = "0.23.1"
+
+router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(caller)])
+Digits = Annotated[str, Path(examples=[DIA.version])]
+
+
+@router.get("", **response_schemas.gives(response_schemas.ModelPage))
+def every(service: ServiceDep) -> dict[str, Any]:
+    """All of them: `data` is OpenAI's list, `results` Replicate's page."""
+    shown = [_model(model, service) for model in MODELS.values()]
+    data = [_openai_model(model) for model in MODELS.values()]
+    return {"object": "list", "data": data, "results": shown, "next": None, "previous": None}
+
+
+@router.get("/{name}", **response_schemas.gives(response_schemas.NamedModel))
+def openai_model(name: ModelName) -> dict[str, Any]:
+    """One, as OpenAI's clients ask for it: by its name without an owner."""
+    for model in MODELS.values():
+        if name == model.name:
+            return _openai_model(model)
+    raise HTTPException(404, f"There is no model {name[:80]!r}. Served: {', '.join(m.name for m in MODELS.values())}.")
+
+
+@router.get("/{owner}/{name}", **response_schemas.gives(response_schemas.Model))
+def one(owner: ModelOwner, name: ModelName, service: ServiceDep) -> dict[str, Any]:
+    return _model(named(owner, name), service)
+
+
+@router.get("/{owner}/{name}/versions", **response_schemas.gives(response_schemas.VersionPage))
+def versions(owner: ModelOwner, name: ModelName) -> dict[str, Any]:
+    return {"results": [_version(named(owner, name))], "next": None, "previous": None}
+
+
+@router.get("/{owner}/{name}/versions/{version}", **response_schemas.gives(response_schemas.Version))
+def version(owner: ModelOwner, name: ModelName, version: Digits) -> dict[str, Any]:
+    return _version(_versioned(owner, name, version))
+
+
+@router.get("/{owner}/{name}/versions/{version}/openapi_schema")
+def openapi_schema(owner: ModelOwner, name: ModelName, version: Digits) -> dict[str, Any]:
+    """The schema alone."""
+    return _versioned(owner, name, version).openapi_schema
+
+
+def _versioned(owner: str, name: str, version: str) -> ServedModel:
+    model = named(owner, name)
+    if version != model.version:
+        raise HTTPException(404, f"{model.full_name} has no version {version[:64]!r}; its newest is {model.version}.")
+    return model
+
+
+def _model(model: ServedModel, service: Service) -> dict[str, Any]:
+    return {
+        "url": service.links.base,
+        "owner": model.full_name.partition("/")[0],
+        "name": model.name,
+        "description": model.description,
+        "visibility": "public",
+        "is_official": True,
+        "github_url": None,
+        "paper_url": None,
+        "license_url": model.license_url,
+        "run_count": service.tallies.count_of(model.full_name),
+        "cover_image_url": None,
+        "default_example": None,
+        "latest_version": _version(model),
+    }
+
+
+def _version(model: ServedModel) -> dict[str, Any]:
+    return {
+        "id": model.version,
+        "created_at": moment(RELEASED),
+        "cog_version": COG_VERSION,
+        "openapi_schema": model.openapi_schema,
+    }
+
+
+def _openai_model(model: ServedModel) -> dict[str, Any]:
+    return {"id": model.name, "object": "model", "created": RELEASED, "owned_by": "parley"}

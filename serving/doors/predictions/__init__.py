@@ -1,0 +1,1 @@
+"""Door 2: Replicate's HTTP API."""

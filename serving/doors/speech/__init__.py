@@ -1,0 +1,1 @@
+"""Door 4: OpenAI's speech route."""

@@ -1,0 +1,132 @@
+"""What is asked of door 4, in OpenAI's words, and what that is in ours. Knows no route and no answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from models.dia.normalise import normalise
+from models.dia.script import estimate_seconds, parse_script
+from models.errors import InvalidRequest
+from models.request import INPUT_LIMIT
+from serving.catalog import DIA, MODELS, ServedModel
+from serving.intake import Submission
+from serving.storage.files import FILE_PREFIX
+from serving.storage.voices import BUILT_IN, SPEAKERS, Voice, Voices
+
+DOOR = "speech"
+OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15")
+SURE_SHARE = 0.85  # of the seconds of some tokens: a text that is estimated to take no more will fit them
+LONGEST_INSTRUCTIONS = 4096  # characters, OpenAI's limit
+
+# What the models call what is called otherwise here.
+_FIELDS = {"text": "input", "audio_prompt": "voice", "audio_prompt_text": "voice"}
+_VOICE_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"], "additionalProperties": False},
+    ],
+    "description": "A stored voice by name or id, or a built-in one.",
+}
+
+
+def _voice_name(given: Any) -> Any:
+    """Of "name" and {"id": "name"}."""
+    if isinstance(given, dict):
+        if given.keys() != {"id"}:
+            raise ValueError('it must be a name, or {"id": …} and nothing else')
+        return given["id"]
+    return given
+
+
+class SpeechRequest(BaseModel):
+    """A text to speak."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={"examples": [{"model": DIA.name, "input": "Hey.", "voice": "alloy"}]},
+    )
+
+    model: str
+    input: str = Field(min_length=1, max_length=INPUT_LIMIT, description="The text, or a dialogue of [S1] and [S2].")
+    voice: Annotated[str, BeforeValidator(_voice_name), WithJsonSchema(_VOICE_SCHEMA)]
+    instructions: str = Field("", max_length=LONGEST_INSTRUCTIONS, description="Taken, and not used: Dia follows none.")
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(1.0, ge=0.25, le=4, strict=True, description="The pitch is kept.")
+    stream_format: Literal["audio", "sse"] = "audio"
+
+
+@contextmanager
+def in_their_words() -> Iterator[None]:
+    """Errors name the fields of this door."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise error.renamed(_FIELDS) from error
+
+
+def asked_of(asked: SpeechRequest, voices: Voices, owner: str) -> Submission:
+    """Raises InvalidRequest. Speed and format are not in it: they belong to the listener, who may go further."""
+    model = model_named(asked.model)
+    speaker, settled = _speaker(voices, owner, asked.voice)
+    parse_script(asked.input, "input")
+    clean, _ = normalise(asked.input, "input")
+    names_speakers = any(tag in clean for tag in BUILT_IN.values())
+    inputs = {
+        "text": asked.input if names_speakers else f"{speaker} {asked.input}",
+        "max_new_tokens": model.most_tokens,
+        "speed_factor": 1.0,
+        "output_format": "wav",
+    }
+    return Submission(owner, DOOR, model, inputs, streaming=True, extra=settled | _room(model, clean))
+
+
+def _room(model: ServedModel, text: str) -> dict[str, Any]:
+    """What is settled so that all of the text is spoken. Raises InvalidRequest.
+
+    More tokens than callers may ask for, where those may be too few: this service's own engine makes as many, a
+    container does not.
+    """
+    seconds = estimate_seconds(text)
+    longest = model.most_settled_tokens / model.tokens_per_second
+    if seconds > SURE_SHARE * longest:
+        raise InvalidRequest(
+            "input",
+            f"takes about {seconds:.0f} s to speak; one request may take {SURE_SHARE * longest:.0f} s. Send it in "
+            "parts.",
+        )
+    is_long = seconds > SURE_SHARE * model.most_tokens / model.tokens_per_second
+    return {"max_new_tokens": model.most_settled_tokens} if is_long else {}
+
+
+def model_named(name: str) -> ServedModel:
+    """By its name with or without the owner's, or by one of OpenAI's. Raises InvalidRequest."""
+    known = {known: model for model in MODELS.values() for known in (model.name, model.full_name)}
+    known |= dict.fromkeys(OPENAI_MODELS, DIA)
+    if name not in known:
+        raise InvalidRequest("model", f"is {name[:60]!r}; there are {', '.join(known)}.")
+    return known[name]
+
+
+def _speaker(voices: Voices, owner: str, name: str) -> tuple[str, dict[str, Any]]:
+    """(the tag of who speaks, what is settled so that it is their voice)"""
+    if speaker := SPEAKERS.get(name.lower()):
+        return speaker, {}
+    voice = voices.find(owner, name)
+    if voice is None:
+        stored = [voice.name for voice in voices.of(owner)]
+        raise InvalidRequest("voice", f"is {name[:60]!r}; there are {', '.join([*stored, *SPEAKERS])}.")
+    return BUILT_IN["s1"], _prompt(voice)
+
+
+def _prompt(voice: Voice) -> dict[str, Any]:
+    """The stored bytes themselves, always: the model knows a recording that it has encoded before by its samples."""
+    if not voice.transcript:
+        raise InvalidRequest(
+            "voice",
+            f"is {voice.name!r}, which has no transcript, and the model needs the words of a recording to clone its "
+            f'voice. Send them first: POST /v1/audio/voices/{voice.id} with {{"transcript": …}}.',
+        )
+    return {"audio_prompt": FILE_PREFIX + voice.file, "audio_prompt_text": voice.transcript}

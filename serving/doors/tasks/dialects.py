@@ -1,0 +1,128 @@
+"""How door 3 speaks of models: their names there, the settings each takes, and what those are called inside.
+
+Knows no route and no table. Which of these models are served is the catalogue's to say.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import printable, shown
+from models.inputs import DialogueInputs
+from serving.catalog import DIA
+
+DEFAULT_MODEL = "audiogen"
+FIRST_SPEAKER = "[S1] "
+
+# Whatever the model might read as the name of a speaker, "S1:" at the start of a line among it.
+_SPEAKER = re.compile(r"[\[【〔]\s*S(?:peaker)?[\s_#-]*\d|^[ \t]*S(?:peaker)?[ _#-]*\d+[ \t]*:", re.I | re.M)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, both included."""
+
+    low: float
+    high: float = math.inf
+    whole: bool = False
+    unit: str = ""
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and self.low <= value <= self.high and not (self.whole and value % 1):
+            return None
+        return f"is {shown(value)}; it must be {self}."
+
+    def __str__(self) -> str:
+        kind = ("a whole number" if self.whole else "a number") + (f" of {self.unit}" if self.unit else "")
+        return f"{kind} of at least {self.low}" if self.high == math.inf else f"{kind} from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One name in configs. Where it has no range, the model's own declaration of the input is the check."""
+
+    input: str  # what the model calls it
+    default: float | None = None  # None: the model's own holds
+    range: Range | None = None
+    per_unit: float | None = None  # how many of the model's units, rounded, make one of the setting's
+
+    def to_input(self, value: Any) -> Any:
+        return value if self.per_unit is None else round(value * self.per_unit)
+
+    def from_input(self, value: Any) -> Any:
+        return value if self.per_unit is None else round(value / self.per_unit)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How models of one kind are asked."""
+
+    prompt: str  # the input that the prompt is
+    settings: Mapping[str, Setting]
+    spoken: Callable[[str], str] = str  # the prompt as the model reads it
+
+    def problems(self, model: str, configs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """(field, what is wrong with it). configs: without model."""
+        for name, value in configs.items():
+            setting = self.settings.get(name)
+            if setting is None:
+                taken = ", ".join(["model", *self.settings])
+                yield f"configs.{printable(name)}", f"is no setting of {model}, which takes {taken}."
+            elif setting.range is not None and (problem := setting.range.problem(value)):
+                yield f"configs.{name}", problem
+
+    def inputs(self, prompt: str, configs: Mapping[str, Any]) -> dict[str, Any]:
+        """The model's inputs: what was given, and this door's defaults for what was not."""
+        defaults = {name: s.default for name, s in self.settings.items() if s.default is not None}
+        set_to = [(self.settings[name], value) for name, value in {**defaults, **configs}.items()]
+        return {self.prompt: prompt, **{setting.input: setting.to_input(value) for setting, value in set_to}}
+
+    def configs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The way back from `inputs`."""
+        return {name: s.from_input(inputs[s.input]) for name, s in self.settings.items() if s.input in inputs}
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The names that the model's inputs have in this door."""
+        return {s.input: f"configs.{name}" for name, s in self.settings.items()} | {self.prompt: "prompt"}
+
+
+def script_of(prompt: str) -> str:
+    """A plain text as the first speaker's; one that names speakers as it is."""
+    names_speakers = _SPEAKER.search(unicodedata.normalize("NFKC", prompt))
+    return prompt if names_speakers else FIRST_SPEAKER + prompt
+
+
+def _dia() -> Dialect:
+    """Its own names but three, its own defaults, its own limits: seconds where it counts tokens."""
+    own = {name: Setting(name) for name in DialogueInputs.model_fields}
+    for name in ("text", "max_new_tokens", "cfg_filter_top_k"):
+        del own[name]
+    a_second = DIA.tokens_per_second
+    low, high = math.ceil(DIA.fewest_tokens / a_second), math.floor(DIA.most_tokens / a_second)
+    duration = Setting("max_new_tokens", range=Range(low, high, whole=True, unit="seconds"), per_unit=a_second)
+    return Dialect("text", {"duration": duration, "top_k": Setting("cfg_filter_top_k"), **own}, script_of)
+
+
+# The defaults and limits of the API that this door follows. As AudioCraft samples, a top_p above 0 makes it leave
+# top_k aside: by default top_k 15 says nothing.
+SOUND = Dialect(
+    "prompt",
+    {
+        "duration": Setting("duration", 5, Range(1, whole=True, unit="seconds")),
+        "top_k": Setting("top_k", 15, Range(1, 1000, whole=True)),
+        "top_p": Setting("top_p", 0.9, Range(0, 1)),
+    },
+)
+_MUSIC = ("small", "medium", "large", "melody", "melody-large")
+DIALECTS: Mapping[str, Dialect] = {
+    "audiogen": SOUND,
+    **{f"musicgen-{size}": SOUND for size in _MUSIC},
+    **{f"musicgen-stereo-{size}": SOUND for size in _MUSIC},
+    "dia": _dia(),
+}

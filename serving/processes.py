@@ -1,0 +1,120 @@
+"""What a process of the service does from its start to SIGTERM: serve HTTP, work, or both. Knows no model's name.
+
+At SIGTERM no connection and no prediction is taken on any more; what runs of both has `grace_seconds` to end, then the
+predictions are handed back, to be begun anew with the same seed.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+import uvicorn
+from fastapi import FastAPI
+
+from models.errors import InvalidRequest
+from serving.access import Keys
+from serving.service import Service
+from serving.settings import Settings
+from serving.web.app import create_app, create_health_app
+from serving.work.backend import Backends
+
+log = logging.getLogger("parley")
+
+UNFINISHED_ANSWER = "ASGI callable returned without completing response."
+
+
+def serve(settings: Settings, load: Callable[[], Backends]) -> int:
+    """HTTP, and work on the queues unless the settings leave that to others → the process's exit status."""
+    keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth)
+    settings.base_url(settings.port)  # raises before anything is opened
+    over = _until_told()
+    with listen(settings.host, settings.port) as listening:
+        base_url = settings.base_url(listening.getsockname()[1])
+        with Service(settings, base_url) as service:
+            if not settings.http_only:
+                service.start_work(load, on_error=lambda error: over.set())
+            log.info("Parley listens on %s port %d, as %s", settings.host, listening.getsockname()[1], base_url)
+            _Server(create_app(service, keys), service, over).run(sockets=[listening])
+            return _status(service)
+
+
+def work(settings: Settings, load: Callable[[], Backends]) -> int:
+    """Only work on the queues → the process's exit status."""
+    base_url = settings.worker_base_url
+    over = _until_told()
+    with Service(settings, base_url) as service:
+        service.start_work(load, on_error=lambda error: over.set())
+        if settings.health_port:
+            with listen(settings.host, settings.health_port) as listening:
+                _Server(create_health_app(service), service, over).run(sockets=[listening])
+        else:
+            over.wait()
+        return _status(service)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on which connections are taken; of IPv6 where the host is an address of it. Raises InvalidRequest."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise InvalidRequest(
+            "port",
+            f"is {port}; nothing can listen there on {host!r} ({error.strerror}). Choose another, or end what does.",
+        ) from error
+
+
+def leave(status: int) -> NoReturn:
+    """End this process, whatever its threads are at: what they had is handed back, and a model may take its time."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+class _Server(uvicorn.Server):
+    """Ends when `over` is set, or by signal; the work ends beside the last requests, which may wait for it."""
+
+    def __init__(self, app: FastAPI, service: Service, over: threading.Event) -> None:
+        self._service, self._is_over = service, over
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=math.ceil(service.settings.grace_seconds),
+            )
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._is_over.is_set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        stopping = asyncio.create_task(asyncio.to_thread(self._service.stop_work))
+        await super().shutdown(sockets)
+        await stopping
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Of an answer that broke off RequestLog has told, and why."""
+    return record.msg != UNFINISHED_ANSWER
+
+
+def _until_told() -> threading.Event:
+    """Set by SIGTERM and SIGINT. uvicorn hears them while it runs, and passes them on."""
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    return over
+
+
+def _status(service: Service) -> int:
+    return 1 if service.worker is not None and service.worker.error is not None else 0

@@ -1,0 +1,174 @@
+"""What a deployment decides, read once from the environment and the command line. Knows defaults and limits."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from models.errors import InvalidRequest
+from serving.fetch import FetchLimits
+from serving.storage.database import is_sqlite, sqlite_url
+from serving.storage.limits import Limits
+from serving.urls import parse_url
+from serving.work.runner import MOST_ATTEMPTS
+
+_ABOVE_ZERO = (
+    "keep_hours", "forget_days", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute",
+    "most_waiting", "most_listeners", "most_attempts", "upload_bytes",
+)  # fmt: skip
+LAST_PORT = 65_535
+_DATABASES = ("", "sqlite", "postgres", "postgresql", "postgresql+psycopg")  # schemes; "": none is given
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every field is an environment variable too: PARLEY_ and its name in capitals, or the one in its metadata."""
+
+    data: Path = field(default=Path("parley-data"), metadata={"help": "folder of the database and the files"})
+    database_url: str = field(
+        default="",
+        repr=False,
+        metadata={
+            "env": "DATABASE_URL",
+            "help": "postgresql://… for several processes, each with at most 31 connections to it; SQLite without",
+        },
+    )
+    bucket: str = field(default="", metadata={"help": "s3://… or gs://…: files lie there instead of in the folder"})
+    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
+    port: int = field(default=8000, metadata={"help": "port to listen on; 0: any that is free"})
+    public_url: str = field(default="", metadata={"help": "where callers reach it, for the links in its answers"})
+    no_auth: bool = field(default=False, metadata={"help": "no tokens; listens on loopback only"})
+    tokens: str = field(default="", repr=False, metadata={"help": "name:token,name:token: who may come in"})
+    tokens_file: str = field(default="", metadata={"help": "file of hashed tokens; python -m serving token adds one"})
+    allow_private: bool = field(
+        default=False, metadata={"help": "URLs given as inputs or webhooks may be of this network"}
+    )
+    keep_hours: float = field(default=24.0, metadata={"help": "inputs and outputs are deleted this long after the end"})
+    forget_days: float = field(
+        default=30.0, metadata={"help": "after that a prediction's status and times are kept this long"}
+    )
+    http_only: bool = field(
+        default=False, metadata={"help": "only serve HTTP; predictions are made by `serving worker`"}
+    )
+    health_port: int = field(
+        default=0, metadata={"help": "of `serving worker`: port of its /health, /ready and /metrics; 0: none"}
+    )
+    at_once: int = field(
+        default=4,
+        metadata={
+            "help": "predictions that each worker makes at once; that of the last to start holds for all workers"
+        },
+    )
+    cog_urls: str = field(
+        default="", metadata={"help": "Cog containers, comma-separated, that make the audio; at_once: as many"}
+    )
+    grace_seconds: float = field(default=30.0, metadata={"help": "what is running at SIGTERM may take this long"})
+    requests_per_minute: int = field(default=3000, metadata={"help": "of one token; the next is answered 429"})
+    creations_per_minute: int = field(default=600, metadata={"help": "of one token; the next is answered 429"})
+    most_attempts: int = field(
+        default=MOST_ATTEMPTS, metadata={"help": "begun this often by processes that then died, a prediction fails"}
+    )
+    most_waiting: int = field(default=100, metadata={"help": "predictions of one token that are not over"})
+    most_listeners: int = field(
+        default=50, metadata={"help": "streams of audio or events of one token, open at once in one process"}
+    )
+    upload_bytes: int = field(default=100 << 20, metadata={"help": "largest file taken"})
+    cors_origins: str = field(
+        default="", metadata={"help": "origins, comma-separated, whose pages may call; none without"}
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> Self:
+        """given: what the command line says, which goes before. Raises InvalidRequest."""
+        values = dict(given)
+        for f in fields(cls):
+            name = f.metadata.get("env", f"PARLEY_{f.name.upper()}")
+            if f.name not in values and environ.get(name):
+                values[f.name] = _read(name, environ[name], type(f.default))
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        if self.no_auth and self.host not in LOOPBACK:
+            raise InvalidRequest(
+                "no_auth", f"is given with host {self.host}; without tokens only loopback (127.0.0.1) is served."
+            )
+        scheme = self.database_url.partition(":")[0]
+        if scheme not in _DATABASES:
+            raise InvalidRequest(
+                "database_url", f"has the scheme {scheme!r}; write postgresql://user@host/name, or sqlite:////path."
+            )
+        for url in self.containers:
+            parse_url(url, "cog_urls")
+        if self.public_url:
+            parse_url(self.public_url, "public_url")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in _ABOVE_ZERO:
+            if not 0 < getattr(self, name) < math.inf:
+                raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0, and finite.")
+        for name in ("port", "health_port"):
+            if not 0 <= getattr(self, name) <= LAST_PORT:
+                raise InvalidRequest(name, f"is {getattr(self, name)}; ports are 1 to {LAST_PORT}.")
+
+    def base_url(self, port: int) -> str:
+        """Where callers reach the service that listens on this port. Raises InvalidRequest where nobody could tell."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        if self.host not in LOOPBACK:
+            raise _no_public_url(f"the service listens on {self.host!r}")
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+
+    @property
+    def worker_base_url(self) -> str:
+        """The same for a process that does not listen, whose webhooks have links too. Raises InvalidRequest."""
+        if not self.public_url and not is_sqlite(self.database):
+            raise _no_public_url("this worker may run on another machine than what callers reach")
+        return self.base_url(self.port)
+
+    @property
+    def database(self) -> str:
+        return self.database_url or sqlite_url(self.data / "parley.db")
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """Addresses of Cog servers; none where this machine makes the audio itself."""
+        return tuple(url.strip() for url in self.cog_urls.split(",") if url.strip())
+
+    @property
+    def keep_seconds(self) -> float:
+        return 3600.0 * self.keep_hours
+
+    @property
+    def forget_seconds(self) -> float:
+        return 86_400.0 * self.forget_days
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(predictions=self.most_waiting, upload_bytes=self.upload_bytes)
+
+    @property
+    def fetching(self) -> FetchLimits:
+        return FetchLimits(max_bytes=self.upload_bytes, allow_private=self.allow_private)
+
+
+def _no_public_url(because: str) -> InvalidRequest:
+    return InvalidRequest(
+        "public_url",
+        f"is not given, and {because}: links in answers and webhooks would lead nowhere. Set PARLEY_PUBLIC_URL, or "
+        "--public-url, to the address by which callers reach the service, such as https://speech.example.org.",
+    )
+
+
+def _read(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
+            raise InvalidRequest(name, f"is {text!r}; write 1 or 0.")
+        return text.lower() in ("1", "true", "yes")
+    try:
+        return kind(text)
+    except ValueError:
+        raise InvalidRequest(name, f"is {text!r}; it must be a number.") from None

@@ -1,0 +1,1 @@
+"""What is around every request: the application, who may call, errors, limits, measures, descriptions."""

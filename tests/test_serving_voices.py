@@ -1,0 +1,255 @@
+"""Door 4's voices: recordings that are stored to speak with, and by whom they may be used."""
+
+import hashlib
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import soundfile
+from audio_fixtures import silence, tone
+from serving_fixtures import BOB, running, wait_for
+from speech_fixtures import recording, refusal, speak, speaker
+
+from models.errors import InvalidRequest
+from serving.storage import voices
+from serving.storage.files import VOICE
+
+WORDS = "This is how I speak."
+CONSENT = "Ann Example agreed on 1 May 2026."
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("voices"), speaker(), at_once=1) as here:
+        yield here
+
+
+@pytest.fixture
+def client(service):
+    with service.client() as client:
+        yield client
+        for voice in client.get("/v1/audio/voices").json()["data"]:
+            client.delete(f"/v1/audio/voices/{voice['id']}")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """Three seconds of it, as the bytes of a file."""
+    return recording(tmp_path_factory.mktemp("recording"))
+
+
+def store(client, audio: bytes | None, field: str = "audio_sample", **changes):
+    said = {"name": "Ann", "consent": CONSENT, "transcript": WORDS, **changes}
+    files = {} if audio is None else {field: ("ann.wav", audio, "audio/wav")}
+    given = {name: value for name, value in said.items() if value is not None}
+    return client.post("/v1/audio/voices", data=given, files=files or {"other": b""})
+
+
+def stored(client, audio: bytes, **changes) -> dict:
+    answer = store(client, audio, **changes)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def kept_file(service, voice: dict):
+    row = service.service.voices.find("alice", voice["id"])
+    return service.service.files.get(row.file)
+
+
+def test_a_voice_is_stored_shown_and_deleted(service, client, spoken):
+    voice = stored(client, spoken)
+    assert voice["id"].startswith("voice_")
+    assert isinstance(voice["created_at"], int)
+    shown = {"object": "audio.voice", "type": "audio_sample", "name": "Ann", "consent": CONSENT, "transcript": WORDS}
+    assert voice.items() >= shown.items()
+    assert client.get(f"/v1/audio/voices/{voice['id']}").json() == voice
+    other = stored(client, spoken, name="Bea")
+    listed = client.get("/v1/audio/voices").json()
+    assert listed["data"] == [other, voice]
+    assert listed["built_in"] == ["s1", "s2"]
+    file = kept_file(service, voice)
+    gone = client.delete(f"/v1/audio/voices/{voice['id']}")
+    assert gone.json() == {"id": voice["id"], "deleted": True, "object": "audio.voice.deleted"}
+    assert refusal(client.get(f"/v1/audio/voices/{voice['id']}"), 404)["code"] == "not_found"
+    assert client.get("/v1/audio/voices").json()["data"] == [other]
+    assert service.service.files.get(file.id) is None
+    with pytest.raises(FileNotFoundError):
+        service.service.files.read(file)
+
+
+def test_a_voice_is_its_owners_alone(service, client, spoken):
+    voice = stored(client, spoken)
+    with service.client(BOB) as bob:
+        assert bob.get("/v1/audio/voices").json()["data"] == []
+        for answer in (
+            bob.get(f"/v1/audio/voices/{voice['id']}"),
+            bob.post(f"/v1/audio/voices/{voice['id']}", json={"transcript": "Mine."}),
+            bob.delete(f"/v1/audio/voices/{voice['id']}"),
+        ):
+            refusal(answer, 404)
+        for named in (voice["id"], "Ann"):
+            body = {"model": "dia", "input": "Hi.", "voice": named}
+            assert "Ann," not in refusal(bob.post("/v1/audio/speech", json=body))["message"]
+    assert client.get(f"/v1/audio/voices/{voice['id']}").json() == voice
+
+
+def test_the_recording_is_kept_as_a_flac_for_ever(service, client, tmp_path):
+    loud = recording(tmp_path, 2.0, gain=8.0)  # a float file that passes full scale
+    file = kept_file(service, stored(client, loud))
+    assert (file.kind, file.content_type, file.expires_at, file.owner) == (VOICE, "audio/flac", None, "alice")
+    audio, rate = soundfile.read(io.BytesIO(b"".join(service.service.files.read(file))), dtype="float32")
+    given, _ = soundfile.read(io.BytesIO(loud), dtype="float32")
+    assert (audio.shape, rate) == ((88_200,), 44_100)
+    np.testing.assert_allclose(audio, given / np.abs(given).max(), atol=1e-4)  # 16 bit
+    service.service.files.delete_expired(4e9)
+    assert service.service.files.get(file.id) == file
+
+
+def test_a_stored_voice_reaches_the_model_the_same_each_time(service, client, spoken):
+    """So that the model, which knows recordings by their samples, encodes it once."""
+    voice = stored(client, spoken)
+    service.backend.prompts.clear()
+    for named in ("Ann", voice["id"], {"id": voice["id"]}):
+        assert speak(service, voice=named).status_code == 200
+        asked = service.backend.asked[-1]
+        assert (asked.text, asked.audio_prompt_text) == ("[S1] Hi there.", WORDS)
+    hashes = {hashlib.sha256(prompt).hexdigest() for prompt in service.backend.prompts}
+    assert len(service.backend.prompts) == 3
+    assert hashes == {kept_file(service, voice).sha256}
+    made = [service.service.records.get(name) for name in service.backend.made[-3:]]
+    settled = [{name: value for name, value in p.settled.items() if name != "seed"} for p in made]
+    assert settled[0] == settled[1] == settled[2]
+    assert [p.input for p in made[1:]] == [made[0].input] * 2
+
+
+def test_a_dialogue_keeps_its_speakers_in_a_stored_voice(service, client, spoken):
+    stored(client, spoken, transcript="[S1] This is me. [S2] And this is me.")
+    assert speak(service, voice="Ann", input="[S2] Oh. [S1] Hi.").status_code == 200
+    asked = service.backend.asked[-1]
+    assert (asked.text, asked.audio_prompt_text) == (
+        "[S2] Oh. [S1] Hi.",
+        "[S1] This is me. [S2] And this is me.",
+    )
+
+
+@pytest.mark.parametrize("transcript", [None, " "])
+def test_a_voice_without_a_transcript_waits_for_one(service, client, spoken, transcript):
+    voice = stored(client, spoken, transcript=transcript)
+    assert voice["transcript"] is None
+    problem = refusal(speak(service, voice="Ann"))
+    assert problem["param"] == "voice"
+    assert "no transcript" in problem["message"]
+    assert f"/v1/audio/voices/{voice['id']}" in problem["message"]
+    updated = client.post(f"/v1/audio/voices/{voice['id']}", json={"transcript": f" {WORDS}\n"})
+    assert updated.json() == {**voice, "transcript": WORDS}
+    if transcript is None:
+        assert speak(service, voice="Ann").status_code == 200
+        assert service.backend.asked[-1].audio_prompt_text == WORDS
+
+
+def test_the_field_may_be_called_audio(client, spoken):
+    assert store(client, spoken, field="audio").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "param", "said"),
+    [
+        ({"name": None}, "name", "missing"),
+        ({"name": " "}, "name", "1 to 64"),
+        ({"name": "x" * 65}, "name", "1 to 64"),
+        ({"name": "a\tb"}, "name", "printable"),
+        ({"name": "Nova"}, "name", "built-in"),
+        ({"name": "s1"}, "name", "built-in"),
+        ({"name": "voice_1234"}, "name", "built-in"),
+        ({"consent": None}, "consent", "missing"),
+        ({"consent": " "}, "consent", "1 to 4000"),
+        ({"consent": "x" * 4001}, "consent", "4001"),
+        ({"transcript": "(…)"}, "transcript", "nothing that can be spoken"),
+        ({"transcript": "[S3] Hi."}, "transcript", "S3"),
+        ({"transcript": "a" * 4001}, "transcript", "4001"),
+        ({"type": "prompt"}, "type", "'audio_sample'"),
+    ],
+)
+def test_a_mistake_names_its_field(client, spoken, changes, param, said):
+    problem = refusal(store(client, spoken, **changes))
+    assert problem["param"] == param
+    assert said in problem["message"]
+    assert client.get("/v1/audio/voices").json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        (None, "was sent 0 times"),
+        (b"no audio at all", "no audio file"),
+        (b"", "empty"),
+        (tone(0.9), "0.90 s long; at least 1 s"),
+        (tone(60.1), "longer than 60 seconds"),
+        (silence(2.0), "is silent"),
+    ],
+    ids=["none", "text", "empty", "short", "long", "silent"],
+)
+def test_a_recording_that_is_no_voice_is_refused_at_once(client, audio, said):
+    if isinstance(audio, np.ndarray):
+        file = io.BytesIO()
+        soundfile.write(file, audio.T, 44_100, format="WAV")
+        audio = file.getvalue()
+    problem = refusal(store(client, audio))
+    assert problem["param"] == "audio_sample"
+    assert said in problem["message"]
+
+
+def test_two_recordings_are_one_too_many(client, spoken):
+    files = {name: ("a.wav", spoken) for name in ("audio", "audio_sample")}
+    answer = client.post("/v1/audio/voices", data={"name": "Ann", "consent": CONSENT}, files=files)
+    assert "was sent 2 times" in refusal(answer)["message"]
+
+
+def test_a_name_is_taken_once(service, client, spoken, tmp_path):
+    voice = stored(client, spoken)
+    problem = refusal(store(client, spoken))
+    assert (problem["param"], problem["code"]) == ("name", "invalid_value")
+    files = service.service.files
+    (tmp_path / "voice.flac").write_bytes(b"fLaC")
+    described = {"owner": "alice", "kind": VOICE, "name": "voice.flac", "content_type": "audio/flac"}
+    file = files.stage(tmp_path / "voice.flac", **described)
+    with pytest.raises(InvalidRequest, match="you have a voice of that name"):  # two at once: both were checked before
+        service.service.voices.add(voices.Voice("alice", "Ann", CONSENT, "", file.id), file)
+    assert client.get("/v1/audio/voices").json()["data"] == [voice]
+    assert files.get(file.id) is None
+    with pytest.raises(FileNotFoundError):
+        files.read(file)
+
+
+def test_an_owner_has_so_many_voices_and_no_more(client, spoken, monkeypatch):
+    assert voices.MOST_VOICES == 100
+    monkeypatch.setattr(voices, "MOST_VOICES", 1)
+    stored(client, spoken)
+    problem = refusal(store(client, spoken, name="Bea"), 429)
+    assert "You have 1 voices, the most that are kept" in problem["message"]
+
+
+def test_an_unknown_voice_is_answered_with_those_there_are(service, client, spoken):
+    stored(client, spoken)
+    assert "there are Ann, s1, s2, ash," in refusal(speak(service, voice="Anne"))["message"]
+
+
+def test_a_voice_that_is_deleted_while_speech_waits_for_it_fails_that(service, client, spoken):
+    voice = stored(client, spoken)
+    with service.closed() as gate, ThreadPoolExecutor(2) as callers:  # one prediction is made at a time
+        first = callers.submit(speak, service, input="A||")
+        wait_for(lambda: len(service.service.records.active()) == 1)
+        second = callers.submit(speak, service, voice="Ann")
+        wait_for(lambda: len(service.service.records.active()) == 2)
+        client.delete(f"/v1/audio/voices/{voice['id']}")
+        gate.set()
+        assert first.result().status_code == 200
+        problem = refusal(second.result())
+    assert (problem["param"], problem["message"]) == ("voice", "voice was deleted before this began. Send it again.")
+
+
+def test_whoever_has_no_token_stores_nothing(service, spoken):
+    with service.client("no-token-of-20-letters--") as nobody:
+        assert refusal(store(nobody, spoken), 401)["code"] == "invalid_api_key"
+        assert refusal(nobody.get("/v1/audio/voices"), 401)["code"] == "invalid_api_key"
