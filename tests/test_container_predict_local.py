@@ -117,11 +117,18 @@ def test_a_refusal_of_the_server_names_each_input():
     assert _refusal(Response(503, b"not yet")) == "The server answered 503: not yet"
 
 
+def as_from_a_terminal() -> None:
+    """What a shell starts in the background passes over Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_the_prediction_and_stops_the_server(toy, number):
     command = [sys.executable, "-m", "container.predict_local", "-i", "text=sleep", "-i", "seconds=60"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=toy, env=environment) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=toy, env=environment, preexec_fn=as_from_a_terminal
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("begin sleep"):

@@ -130,7 +130,8 @@ def test_settings_do_not_show_their_tokens() -> None:
 
 def test_a_line_break_of_a_caller_stays_in_its_line(house: Running, heard: Heard, alice: httpx.Client) -> None:
     alice.get("/v1/nothing%0AINFO%20forged%0D")
-    assert any("GET /v1/nothing%0AINFO%20forged%0D 404" in line for line in heard.lines)
+    logged = "GET /v1/nothing%0AINFO%20forged%0D 404"
+    wait_for(lambda: any(logged in line for line in heard.lines))  # it is written when the answer has left
     assert not any("\nINFO forged" in line for line in heard.lines)
 
 
