@@ -3,13 +3,16 @@
 import multiprocessing
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from serving_fixtures import wait_for
 
 from serving.storage.database import open_database
-from serving.storage.lease import DatabaseLease, FileLease
+from serving.storage.lease import DatabaseLease, FileLease, Lease
 
 pytest_plugins = ["postgres_fixtures"]
 
@@ -36,12 +39,17 @@ def end_session_of(engine: sa.Engine) -> None:
         connection.execute(sa.text(others), {"name": engine.url.database})
 
 
-def test_a_file_is_held_once_and_free_after_its_holder(tmp_path):
-    with FileLease(tmp_path, "a") as first, FileLease(tmp_path, "a") as second, FileLease(tmp_path, "b") as other:
+def check_that_one_holds_it(lease: Callable[[str], AbstractContextManager[Lease]]) -> None:
+    """lease: → that of a name."""
+    with lease("a") as first, lease("a") as second, lease("b") as other:
         assert (first.held, second.held, other.held) == (True, False, True)
     assert not first.held
-    with FileLease(tmp_path, "a") as third:
+    with lease("a") as third:
         assert third.held
+
+
+def test_a_file_is_held_once_and_free_after_its_holder(tmp_path):
+    check_that_one_holds_it(partial(FileLease, tmp_path))
 
 
 def test_a_file_is_free_once_its_holder_was_killed(tmp_path):
@@ -66,11 +74,7 @@ def test_programs_that_the_holder_starts_do_not_keep_its_lease(tmp_path):
 
 
 def test_a_lock_is_held_once_and_free_after_its_holder(engine):
-    with DatabaseLease(engine, "a") as first, DatabaseLease(engine, "a") as second, DatabaseLease(engine, "b") as other:
-        assert (first.held, second.held, other.held) == (True, False, True)
-    assert not first.held
-    with DatabaseLease(engine, "a") as third:
-        assert third.held
+    check_that_one_holds_it(partial(DatabaseLease, engine))
 
 
 def test_a_lock_whose_session_ended_is_lost_and_stays_lost(engine):

@@ -4,7 +4,7 @@ Each value that is not as it should be becomes an error of its own, and reading 
 other request is answered: Python reads JSON under its global lock, in whichever thread.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -40,5 +40,11 @@ async def _refuse_many(request: Request) -> None:
     value: Any = None
     with suppress(ValueError, RecursionError):  # what is no JSON is told of by who reads it
         value = await request.json()  # and kept there
-    if isinstance(value, dict) and len(value) > MOST_MEMBERS:
-        raise InvalidRequest("body", f"has {len(value)} members; at most {MOST_MEMBERS} are read. Send fewer.")
+    if isinstance(value, dict):
+        refuse_members(value, "body")
+
+
+def refuse_members(value: Mapping[str, Any], field: str) -> None:
+    """Raises InvalidRequest where an object has too many."""
+    if len(value) > MOST_MEMBERS:
+        raise InvalidRequest(field, f"has {len(value)} members; at most {MOST_MEMBERS} are read. Send fewer.")

@@ -22,7 +22,7 @@ from serving.storage.prediction import Prediction
 from serving.urls import check_public_url
 from serving.web import response_schemas
 from serving.web.gate import CallerName, CreatorName, ServiceDep
-from serving.web.json_bodies import JsonRoute
+from serving.web.json_bodies import MOST_MEMBERS, JsonRoute
 from serving.work.webhooks import EVENTS, parse_events
 
 log = logging.getLogger("parley")
@@ -30,7 +30,6 @@ log = logging.getLogger("parley")
 DOOR = "predictions"
 PAGE_SIZE = 100  # predictions
 EXAMPLE: dict[str, Any] = {"input": {"text": "[S1] Hey. [S2] Hello."}}
-MOST_INPUTS = 100  # names of one input, known or not: each unknown one is told of
 
 router = APIRouter(prefix="/v1", tags=["predictions"], route_class=JsonRoute)
 Prefer = Annotated[str | None, Header(description="wait, wait=1 to wait=60, or respond-async")]
@@ -44,7 +43,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
-    input: dict[str, Any] = Field(max_length=MOST_INPUTS, description="The model's inputs.")
+    input: dict[str, Any] = Field(max_length=MOST_MEMBERS, description="The model's inputs.")
     stream: bool | None = Field(
         None, description="Audio leaves as soon as it is exact; whole passages are not checked."
     )

@@ -11,7 +11,7 @@ from models.errors import InvalidRequest, printable, shown
 from models.inputs import half_characters
 from serving.catalog import MODELS, OWNER, ServedModel
 from serving.doors.tasks.dialects import DEFAULT_MODEL, DIALECTS, SOUND, Dialect, Range
-from serving.web.json_bodies import MOST_MEMBERS
+from serving.web.json_bodies import refuse_members
 
 BODY_FIELDS = ("prompt", "configs")
 LONGEST_KEY = 255  # characters of an Idempotency-Key
@@ -60,8 +60,7 @@ def _object(field: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         hint = ' Send {"prompt": "…"} with Content-Type: application/json.' if field == "body" else ""
         raise InvalidRequest(field, f"is {shown(value)}; it must be a JSON object.{hint}")
-    if len(value) > MOST_MEMBERS:
-        raise InvalidRequest(field, f"has {len(value)} members; at most {MOST_MEMBERS} are read. Send fewer.")
+    refuse_members(value, field)
     return {name: member for name, member in value.items() if member is not None}
 
 
