@@ -1,9 +1,13 @@
-"""How many connections a process may open, as its operator is told."""
+"""How a database is opened: by how many connections, and what is waited for."""
 
+import sqlite3
+import threading
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from serving.settings import Settings
 from serving.storage.database import make_sqlite_file, open_database, open_queue, open_unsynced, sqlite_url
@@ -40,3 +44,20 @@ def test_two_that_write_together_in_the_queues_database_wait_for_each_other(engi
     """As DBOS's own engines do: one that reads first and writes then would else fail where another wrote meanwhile."""
     with engines[2].connect() as connection:
         assert connection.connection.dbapi_connection.isolation_level == "IMMEDIATE"
+
+
+def test_a_database_that_another_is_switching_is_waited_for(tmp_path):
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE held (x)")
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.3, other.execute, ("ROLLBACK",))
+        release.start()
+        open_database(sqlite_url(path)).dispose()
+        release.join()
+
+
+def test_what_no_waiting_mends_is_told_at_once(tmp_path):
+    (tmp_path / "x.db").write_bytes(b"no database at all, whatever its name" * 100)
+    with pytest.raises(sa.exc.DatabaseError, match="not a database"):
+        open_database(sqlite_url(tmp_path / "x.db"))
