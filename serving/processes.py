@@ -68,7 +68,7 @@ def listen(host: str, port: int) -> socket.socket:
             "port",
             f"is {port}; nothing can listen there on {host!r} ({error.strerror}). Choose another, or end what does.",
         ) from error
-    # What it accepts inherits this. asyncio would set it only where the protocol is named, which create_server does not;
+    # What it accepts inherits this. asyncio sets it only where the protocol is named, which create_server does not do;
     # without it the body of an answer waits 40 ms for the caller's word that the head has come.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

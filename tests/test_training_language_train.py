@@ -12,8 +12,10 @@ import pytest
 import torch
 from training_language_fixtures import RECIPE, SIZE, utterances, write_run
 
-from training.language.checkpoints import checkpoints, load, state_for_export
+from training.export import SCALES, load_exported, write_model
+from training.language.checkpoints import AVERAGE, checkpoints, load, state_for_export
 from training.language.losses import _LinearCrossEntropy
+from training.language.network import EXTRA
 from training.language.train import Budget, Trainer, train
 from training.muon import orthogonal
 
@@ -72,6 +74,33 @@ def test_cooldown_starts_where_it_is_asked_to(run: Path) -> None:
     trainer.progress.step = 11
     assert trainer.rate == 0.5
     assert load(train(run, RECIPE, steps=4, threads=1, cooldown_from=last))["progress"]["step"] == 10
+
+
+def test_a_run_may_begin_with_an_exported_model(
+    run: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It knows what that one knew, up to float16, and need not learn to read; rates begin where they are told to."""
+    recipe = dataclasses.replace(RECIPE, mixing=dataclasses.replace(RECIPE.mixing, reading_steps=7))
+    older = load(train(run, RECIPE, steps=30, threads=1))
+    write_model(run, {}, {name: w for name, w in older[AVERAGE].items() if not name.startswith(EXTRA)}, SCALES)
+    other = tmp_path_factory.mktemp("other")
+    (other / "codes").symlink_to(run_folder / "codes")
+    trainer = Trainer(other, recipe, Budget(steps=10))
+    untaught = trainer._numbers(trainer.held_out[0])
+    trainer.take_up(load_exported(run / "model"), rate=0.5)
+    taught = trainer._numbers(trainer.held_out[0])
+    for name, weight in trainer.learner.network.named_parameters():
+        assert torch.equal(trainer.learner.average[name], weight), name
+        if not name.startswith(EXTRA):
+            assert (weight - older[AVERAGE][name]).abs().max() <= 1e-3 * weight.abs().max(), name
+    assert taught["code0"] < untaught["code0"] / 2
+    assert trainer.progress.step == 7
+    trainer.progress.step += RECIPE.optimiser.warmup_steps
+    assert trainer.rate == pytest.approx(0.5 * (1 - RECIPE.optimiser.warmup_steps / 10))
+    last = load(train(other, recipe, steps=3, threads=1, begin_with=run / "model", rate=0.5))
+    assert last["progress"]["step"] == 7 + 3
+    again = load(train(other, recipe, steps=3, threads=1, begin_with=run / "none", rate=0.5))
+    assert again["progress"]["step"] == last["progress"]["step"], "there is one to go on from"
 
 
 def test_the_last_two_checkpoints_are_kept(run: Path) -> None:

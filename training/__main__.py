@@ -36,6 +36,8 @@ def main() -> None:
     language.add_argument("--minutes", type=float, default=300, help="of training in all (default: %(default)s)")
     language.add_argument("--threads", type=int, default=2)
     language.add_argument("--cooldown-from", type=Path, help="end the run from this checkpoint within --minutes")
+    language.add_argument("--begin-with", type=Path, help="folder of an exported model; without it: random weights")
+    language.add_argument("--rate", type=float, default=0.5, help="to fall from then (default: %(default)s)")
     export = steps.add_parser("export", help="write the checkpoint in the published formats")
     export.add_argument("--to", type=Path, default=BUILTIN, help="default: %(default)s")
     export.add_argument("--scales", type=float, nargs="+", help="of the logits of each codebook")
@@ -123,6 +125,8 @@ def _language(options: argparse.Namespace) -> None:
         minutes=options.minutes,
         threads=options.threads,
         cooldown_from=options.cooldown_from,
+        begin_with=options.begin_with,
+        rate=options.rate,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from training.codec.codebooks import BOOKS
@@ -42,6 +42,14 @@ def write_model(folder: Path, config: Mapping[str, Any], state: Mapping[str, Ten
     rows[: len(scales)] *= torch.tensor(scales)[:, None, None]
     tensors[LOGITS] = rows.flatten(0, 1)
     _write(folder / "model", config, tensors)
+
+
+def load_exported(folder: Path, scales: Sequence[float] = SCALES) -> dict[str, Tensor]:
+    """A model that `write_model` wrote with these scales → its tensors, float32, the logits without their scales."""
+    tensors = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+    rows = tensors[LOGITS].unflatten(0, (ALL_BOOKS, -1))
+    rows[: len(scales)] /= torch.tensor(scales)[:, None, None]
+    return tensors
 
 
 def write_codec(

@@ -3,7 +3,7 @@
 Knows no data and no schedule.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,6 +82,15 @@ class Learner:
             yield
         finally:
             self.network.load_state_dict(own)
+
+    @torch.no_grad()
+    def start_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the parameters of these names these values, and the average all that the network has then."""
+        named = dict(self.network.named_parameters())
+        for name, weight in weights.items():
+            named[name].copy_(weight)
+        for name, p in named.items():
+            self.average[name].copy_(p)
 
     def state(self) -> dict[str, Any]:
         return {

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from training.codec.codebooks import Codebooks
+from training.export import load_exported
 from training.files import append_log
 from training.frames import FRAME_RATE
 from training.language.batches import Batch, Specials, Stream, collate, validation
@@ -79,11 +80,14 @@ def train(
     threads: int = 2,
     resume: bool = True,
     cooldown_from: Path | None = None,
+    begin_with: Path | None = None,
+    rate: float = 1.0,
 ) -> Path:
     """Train on RUN/codes into RUN/language until the budget is used up or SIGTERM comes → the last checkpoint.
 
     resume: go on from the last checkpoint, if there is one; the budget counts what it has used. cooldown_from: go on
-    from this one and let the rates fall to zero over the budget, counted from there.
+    from this one and let the rates fall to zero over the budget, counted from there. begin_with: where there is no
+    checkpoint to go on from, the folder of an exported model to start with; the rates fall from `rate` to zero.
     """
     trainer = Trainer(run, recipe, Budget(minutes, steps))
     found = checkpoints(trainer.folder) if resume else []
@@ -92,6 +96,8 @@ def train(
         trainer.start_cooldown()
     elif found:
         trainer.restore(load(found[-1]))
+    elif begin_with is not None:
+        trainer.take_up(load_exported(begin_with), rate)
     return trainer.run(threads)
 
 
@@ -123,9 +129,17 @@ class Trainer:
         self.learner.load_state(state)
         self.progress = Progress(**state["progress"])
 
-    def start_cooldown(self) -> None:
-        used = self.budget.used(self.progress)
-        self.progress.cooldown_start, self.progress.cooldown_end = used, used + self.budget.total
+    def take_up(self, weights: dict[str, Tensor], rate: float) -> None:
+        """Start with a trained network, which can read. What was dropped at its export is random again."""
+        self.learner.start_with(weights)
+        self.progress.step = self.recipe.mixing.reading_steps
+        self.start_cooldown(rate)
+
+    def start_cooldown(self, rate: float = 1.0) -> None:
+        """From here on rates fall in a straight line, from `rate` to zero over the budget."""
+        p, total = self.progress, self.budget.total
+        p.cooldown_end = self.budget.used(p) + total
+        p.cooldown_start = p.cooldown_end - total / rate
 
     @property
     def end(self) -> float:
