@@ -25,4 +25,5 @@ fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-serving.txt
 if [[ ${1:-} == --tests ]]; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-audiocraft.txt
 fi

@@ -74,6 +74,13 @@ def test_test_tools_are_pinned_and_none_is_in_the_image():
     assert names.isdisjoint(pin.name for pin in (*LOCKED, *SERVING))
 
 
+def test_what_the_tests_compare_with_has_hashes_and_no_pin_elsewhere():
+    peer = lock.parse((ROOT / "requirements-audiocraft.txt").read_text())
+    dev = lock.parse((ROOT / "requirements-dev.txt").read_text())
+    assert [pin.name for pin in peer if len(pin.hashes) != 1] == []
+    assert {pin.name for pin in peer}.isdisjoint(pin.name for pin in (*LOCKED, *SERVING, *dev))
+
+
 def test_the_hosting_is_pinned_as_declared_and_is_not_in_the_image():
     declared = {str(pin) for pin in lock.parse((ROOT / "container" / "requirements-serving.in").read_text())}
     assert declared <= {str(pin) for pin in (*SERVING, *LOCKED)}

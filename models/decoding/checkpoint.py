@@ -7,7 +7,7 @@ whole. Strict: a missing, unexpected or mis-shaped tensor is an error that names
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,17 @@ from models.errors import WeightsError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+
+
+class TensorSource(Protocol):
+    """Tensors by name, whatever file they are in: what a network is loaded from."""
+
+    def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """The tensor of this name, which must have this shape, in `dtype` or the source's own; each is taken once.
+
+        It belongs to the caller. Raises WeightsError where it is missing, taken already or of another shape.
+        """
+        ...
 
 
 class Checkpoint:
