@@ -19,9 +19,10 @@ from models.dia.model import DiaNetwork
 from training.codec.codebooks import BOOK_SIZE, BOOKS, pcm
 from training.codec.encoder import Listener
 from training.codec.vocoder import Vocoder
-from training.export import LOGITS, export, write_codec, write_model
+from training.export import export, write_codec, write_model
 from training.frames import ALL_BOOKS
 from training.language.train import train
+from training.published import LOGITS
 
 __all__ = ["small_codec"]
 

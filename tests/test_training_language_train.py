@@ -12,12 +12,13 @@ import pytest
 import torch
 from training_language_fixtures import RECIPE, SIZE, utterances, write_run
 
-from training.export import SCALES, load_exported, write_model
+from training.export import write_model
 from training.language.checkpoints import AVERAGE, checkpoints, load, state_for_export
 from training.language.losses import _LinearCrossEntropy
 from training.language.network import EXTRA
 from training.language.train import Budget, Trainer, train
 from training.muon import orthogonal
+from training.published import SCALES, load_model
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_a_run_may_begin_with_an_exported_model(
     (other / "codes").symlink_to(run_folder / "codes")
     trainer = Trainer(other, recipe, Budget(steps=10))
     untaught = trainer._numbers(trainer.held_out[0])
-    trainer.take_up(load_exported(run / "model"), rate=0.5)
+    trainer.take_up(load_model(run / "model"), rate=0.5)
     taught = trainer._numbers(trainer.held_out[0])
     for name, weight in trainer.learner.network.named_parameters():
         assert torch.equal(trainer.learner.average[name], weight), name

@@ -30,7 +30,10 @@ def main() -> None:
     vocoder = steps.add_parser("vocoder", help="train what turns codes into sound")
     _training_options(vocoder, steps=1000)
     vocoder.add_argument("--judged-from", type=int, default=400, help="steps before the discriminators join")
-    _training_options(steps.add_parser("encoder", help="train what turns sound into codes"), steps=1500)
+    encoder = steps.add_parser("encoder", help="train what turns sound into codes")
+    _training_options(encoder, steps=1500)
+    for half in (vocoder, encoder):
+        half.add_argument("--begin-with", type=Path, help="folder of an exported codec; without it: random weights")
     steps.add_parser("pronunciations", help="write down how words are read")
     language = steps.add_parser("language", help="train the language model")
     language.add_argument("--minutes", type=float, default=300, help="of training in all (default: %(default)s)")
@@ -97,7 +100,7 @@ def _vocoder(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(options.threads)
     recipe = VocoderRecipe(seed=options.seed)
-    train(options.run, options.steps, options.judged_from, options.shards, recipe)
+    train(options.run, options.steps, options.judged_from, options.shards, recipe, options.begin_with)
 
 
 def _encoder(options: argparse.Namespace) -> None:
@@ -106,7 +109,7 @@ def _encoder(options: argparse.Namespace) -> None:
     from training.codec.train_encoder import train
 
     torch.set_num_threads(options.threads)
-    train(options.run, options.steps, options.shards, options.seed)
+    train(options.run, options.steps, options.shards, options.seed, options.begin_with)
 
 
 def _pronunciations(options: argparse.Namespace) -> None:
@@ -131,7 +134,8 @@ def _language(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from training.export import SCALES, export
+    from training.export import export
+    from training.published import SCALES
 
     export(options.run, options.to, options.scales or SCALES)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from training.codec.codebooks import BOOKS
@@ -20,11 +20,9 @@ from training.codec.vocoder import Vocoder
 from training.frames import ALL_BOOKS, FRAME
 from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.recipe import Size, hub_config
+from training.published import LOGITS
 
-LOGITS = "logits_dense.weight"
 PARLEY = {"name": "dia-builtin", "plain_text": True, "end_mark": True}  # read by models/dia/config.py beside Dia's own
-# One per trained codebook; training/README.md says what they were chosen by.
-SCALES = (3.0, 1.5, 6.0, 1.5, 1.5, 1.5)
 
 
 def export(run: Path, folder: Path, scales: Sequence[float]) -> None:
@@ -42,14 +40,6 @@ def write_model(folder: Path, config: Mapping[str, Any], state: Mapping[str, Ten
     rows[: len(scales)] *= torch.tensor(scales)[:, None, None]
     tensors[LOGITS] = rows.flatten(0, 1)
     _write(folder / "model", config, tensors)
-
-
-def load_exported(folder: Path, scales: Sequence[float] = SCALES) -> dict[str, Tensor]:
-    """A model that `write_model` wrote with these scales → its tensors, float32, the logits without their scales."""
-    tensors = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
-    rows = tensors[LOGITS].unflatten(0, (ALL_BOOKS, -1))
-    rows[: len(scales)] /= torch.tensor(scales)[:, None, None]
-    return tensors
 
 
 def write_codec(

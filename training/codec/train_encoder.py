@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training import published
 from training.codec.crops import Crops
 from training.codec.encoder import Listener, listening_loss
 from training.codec.loop import Resumable, keep_learning, pace_at
@@ -29,13 +30,15 @@ class Trainer(Resumable):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.listener = Listener(vocoder)
+        self._balanced = False
         self._mover = Mover(self.listener, (), (RATE, MATRIX_RATE), (0.9, 0.98), decay=0.01)
         self.resume()
 
     def learn(self, codes: Tensor, audio: Tensor, pace: float) -> dict[str, Any]:
         """One step: the loss and the share of right codes of each book. pace: share of the learning rate."""
-        if self.step == 0:
+        if not self._balanced:
             self.listener.balance(audio)
+            self._balanced = True
         told = self.listener(audio, codes)
         loss, right = listening_loss(told, codes)
         loss.backward()
@@ -43,19 +46,30 @@ class Trainer(Resumable):
         self.step += 1
         return {"loss": loss.item(), "missed": told.missed.item(), "right": right.tolist()}
 
+    def start_with(self, listener: Listener) -> None:
+        """Take a trained one's weights."""
+        self.listener.load_state_dict(listener.state_dict())
+        self._balanced = True
+
     def state(self) -> dict[str, Any]:
         return {"listener": self.listener.state_dict(), "mover": self._mover.state_dict()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.listener.load_state_dict(state["listener"])
         self._mover.load_state_dict(state["mover"])
+        self._balanced = True
 
 
-def train(run: Path, steps: int, shards: int, seed: int) -> None:
-    """Until `steps` in all. shards: of each voice to train on."""
+def train(run: Path, steps: int, shards: int, seed: int, begin_with: Path | None = None) -> None:
+    """Until `steps` in all. shards: of each voice to train on.
+
+    begin_with: where there is nothing to go on from, the folder of an exported codec to start with.
+    """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     trainer = Trainer(folder, load_vocoder(run), seed)
+    if begin_with is not None and trainer.step == 0:
+        trainer.start_with(published.load_listener(begin_with))
     crops = Crops(run, FRAMES, shards)
 
     def learn() -> dict[str, Any]:

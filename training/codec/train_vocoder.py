@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training import published
 from training.codec.codebooks import BOOK_SIZE, Codebooks
 from training.codec.crops import Crops
 from training.codec.loop import Resumable, keep_learning, pace_at
@@ -77,6 +78,12 @@ class Trainer(Resumable):
         self._follow()
         return numbers
 
+    @torch.no_grad()
+    def start_with(self, vocoder: Vocoder) -> None:
+        """Take a trained one's weights; discriminators are those of a beginner."""
+        for ours in (self.vocoder, self.average):
+            ours.load_state_dict(vocoder.state_dict())
+
     def state(self) -> dict[str, Any]:
         return {name: getattr(self, name).state_dict() for name in _PARTS} | {"judged": self.judged}
 
@@ -122,12 +129,20 @@ class Trainer(Resumable):
         torch._foreach_lerp_(ours, theirs, 1 - share)
 
 
-def train(run: Path, steps: int, judged_from: int, shards: int, recipe: VocoderRecipe) -> None:
-    """Until `steps` in all; discriminators join after `judged_from` steps. shards: of each voice to train on."""
+def train(
+    run: Path, steps: int, judged_from: int, shards: int, recipe: VocoderRecipe, begin_with: Path | None = None
+) -> None:
+    """Until `steps` in all; discriminators join after `judged_from` steps. shards: of each voice to train on.
+
+    begin_with: where there is nothing to go on from, the folder of an exported codec to start with. Its encoder stays
+    true where `judged_from` is 0, because what codes mean does not change from there on.
+    """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     crops = Crops(run, recipe.frames, shards)
     trainer = Trainer(folder, Codebooks.load(run / "codebooks.npz"), recipe)
+    if begin_with is not None and trainer.step == 0:
+        trainer.start_with(published.load_vocoder(begin_with))
 
     def learn() -> dict[str, float]:
         random = np.random.default_rng([recipe.seed, trainer.step])

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from training.codec.codebooks import Codebooks
-from training.export import load_exported
 from training.files import append_log
 from training.frames import FRAME_RATE
 from training.language.batches import Batch, Specials, Stream, collate, validation
@@ -34,6 +33,7 @@ from training.language.practice import Practice
 from training.language.recipe import Recipe
 from training.language.utterances import Example, Labels, load_utterances
 from training.language.workers import Workers
+from training.published import load_model
 
 log = logging.getLogger("training")
 
@@ -97,7 +97,7 @@ def train(
     elif found:
         trainer.restore(load(found[-1]))
     elif begin_with is not None:
-        trainer.take_up(load_exported(begin_with), rate)
+        trainer.take_up(load_model(begin_with), rate)
     return trainer.run(threads)
 
 
