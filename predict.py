@@ -1,7 +1,7 @@
 """The Cog container's door: a dialogue in, one audio file out.
 
 Cog reads this file as text to make the public schema, so everything inside Input() is a literal; it repeats
-models/inputs.py, and a test compares the two.
+models/inputs, and a test compares the two.
 """
 
 import os

@@ -20,6 +20,7 @@ from models.errors import InvalidRequest, MissingInput
 
 INPUT_LIMIT = 4096  # characters of `input`, as input_length counts them
 LONGEST_PROMPT_SECONDS = 120
+LOOP_OVERRUN_SECONDS = 2.0  # a bar at 120 beats a minute
 SEED_LIMIT = 2**32 - 1  # largest seed; the range of MAX's and Replicate's seeds
 
 Audio = npt.NDArray[np.float32]  # [C, L], full scale is ±1
@@ -58,7 +59,7 @@ class GenerationStatus(StrEnum):
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How codes are drawn. Ranges are those of models/inputs.py; this class trusts them."""
+    """How codes are drawn. Ranges are those of models/inputs; this class trusts them."""
 
     max_new_tokens: int = 3072  # frames of new audio over the whole request
     cfg_scale: float = 3.0
@@ -69,6 +70,37 @@ class SamplingParams:
 
     def with_seed(self, seed: int) -> Self:
         return replace(self, seed=seed)
+
+
+@dataclass(frozen=True)
+class MusicOptions:
+    """What music and sounds are asked for beyond text and sampling; speech leaves it as it is. Times in seconds.
+
+    duration_seconds: of all the audio, the part that is continued included.
+    continuation: the request's audio_prompt is gone on from; else, if there is one, it is the melody to follow.
+    continuation_start, continuation_end: the part of audio_prompt that is used; None is the end of it.
+    melody_audio: the melody, where audio_prompt is gone on from.
+    multi_band_diffusion: codes become audio by diffusion instead of the codec's decoder.
+    loop: the stream is longer than asked for by `overrun_seconds`, which models/audio/loop.py folds into its beginning.
+    """
+
+    duration_seconds: float = 8.0
+    continuation: bool = False
+    continuation_start: float = 0.0
+    continuation_end: float | None = None
+    melody_audio: AudioSource | None = None
+    multi_band_diffusion: bool = False
+    loop: bool = False
+
+    @property
+    def overrun_seconds(self) -> float:
+        """How much of what would come next is made for the crossfade of a loop; 0 without one."""
+        return min(LOOP_OVERRUN_SECONDS, self.duration_seconds / 2) if self.loop else 0.0
+
+    @property
+    def total_seconds(self) -> float:
+        """How long the stream is: the duration, and the overrun of a loop."""
+        return self.duration_seconds + self.overrun_seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +116,8 @@ class AudioGenerationRequest:
         request's first sample continues that request's last one. Every chunk carries the ones to pass on.
     audio_prompt: ours; audio that the engine encodes into audio_prompt_tokens.
     max_audio_prompt_seconds: ours; a longer audio_prompt is cut at a pause.
+    music: ours; what music and sounds are asked for. For them `input` describes, "" leaves all to chance, and
+        sampling_params.top_p 0 leaves the choice to cfg_filter_top_k.
     """
 
     request_id: str
@@ -97,6 +131,7 @@ class AudioGenerationRequest:
     buffer_speech_tokens: Codes | None = None
     audio_prompt: AudioSource | None = None
     max_audio_prompt_seconds: int = 10
+    music: MusicOptions = MusicOptions()
 
     def __post_init__(self) -> None:
         if self.prompt is None and self.input is None:

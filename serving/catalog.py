@@ -1,6 +1,6 @@
 """The models that are served: their public names, what each takes, and how that is described. Loads no model.
 
-The description is the input schema as Cog writes it, made from models/inputs.py: forms, clients and the checks of
+The description is the input schema as Cog writes it, made from models/inputs: forms, clients and the checks of
 a container's own server read the same.
 """
 

@@ -1,4 +1,4 @@
-"""predict.py repeats models/inputs.py literally, and both keep the public contract of the container."""
+"""predict.py repeats models/inputs literally, and both keep the public contract of the container."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def stated(declared: InputDeclaration) -> dict:
 
 
 def expected(field: dict) -> dict:
-    """What models/inputs.py says of the same input."""
+    """What models/inputs says of the same input."""
     variants = [variant for variant in field.get("anyOf", [field]) if variant.get("type") != "null"]
     assert len(variants) == 1
     merged = {**variants[0], **{key: value for key, value in field.items() if key != "anyOf"}}

@@ -1,55 +1,19 @@
-"""THE declaration of what a caller may ask: one frozen class per public schema. Knows no model and no door.
+"""What a caller may ask of a dialogue. Knows no model and no door."""
 
-predict.py repeats these as literals because Cog reads it as text; tests/test_contract_inputs.py compares the two.
-"""
+from typing import Literal
 
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from pydantic import Field
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
-
-from models.errors import InvalidRequest, printable, shown
+from models.errors import InvalidRequest
+from models.inputs.declaration import File, Inputs, Integer, Number
 from models.request import INPUT_LIMIT, SEED_LIMIT, AudioGenerationRequest, SamplingParams, input_length
 
 LONGEST_TOKENS = 1 << 18  # 50 minutes; INPUT_LIMIT letters take about 5, as many digits 26
 OutputFormat = Literal["wav", "mp3", "flac", "ogg", "opus"]
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
-
-def half_characters(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(field, problem) of each name or text that JSON can say and no text may hold: one half of a surrogate pair."""
-    for name, value in given.items():
-        if any(_HALF_CHARACTER.search(text) for text in (name, value) if isinstance(text, str)):
-            yield printable(name), "holds half a surrogate pair, which is no character. Leave it out."
-
-
-def _number(value: Any) -> Any:
-    """Cog passes 600.0 for an integer and 4 for a number; pydantic takes both, but would also take True and "600"."""
-    if isinstance(value, bool | str | bytes):
-        raise ValueError("is no number")
-    return value
-
-
-def _file(value: Any) -> Any:
-    """Cog hands on a file input that is no URL as the bare string it was, such as /etc/hostname."""
-    if value is not None and not isinstance(value, Path):
-        raise ValueError("is no file")
-    return value
-
-
-File = Annotated[Path, BeforeValidator(_file)]
-Integer = Annotated[int, BeforeValidator(_number)]
-Number = Annotated[float, BeforeValidator(_number)]
-
-
-class DialogueInputs(BaseModel):
-    """A dialogue to speak. Field order is the order of the public schema."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class DialogueInputs(Inputs):
+    """A dialogue to speak."""
 
     text: str = Field(
         min_length=1,
@@ -105,16 +69,6 @@ class DialogueInputs(BaseModel):
     )
     output_format: OutputFormat = Field(default="wav", description="Container of the file that is returned.")
 
-    @classmethod
-    def parse(cls, **values: Any) -> Self:
-        """Build, or raise InvalidRequest that names every bad field, its value, its limit and the way out."""
-        if problems := [*half_characters(values)]:  # of a name with one, pydantic could not say which it is
-            raise InvalidRequest.of(problems)
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise InvalidRequest.of(_explain(cls, detail) for detail in error.errors()) from error
-
     def to_request(self, request_id: str, model: str, *, streaming: bool = False) -> AudioGenerationRequest:
         """The request for the engine; raises InvalidRequest where fields do not fit each other.
 
@@ -169,38 +123,3 @@ class SettledInputs(DialogueInputs):
     """
 
     max_new_tokens: Integer = Field(default=3072, ge=500, le=LONGEST_TOKENS)
-
-
-def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
-    """(field, problem) of one pydantic error: the value, the limit and the way out."""
-    field = printable(str(detail["loc"][0]))
-    value, context = shown(detail["input"]), detail.get("ctx", {})
-    match detail["type"]:
-        case "missing":
-            return field, "is missing; it has no default. Send a value."
-        case "extra_forbidden":
-            return field, f"is no input of this model. It takes {', '.join(schema.model_fields)}."
-        case "greater_than_equal" | "less_than_equal":
-            low, high = _bounds(schema, field)
-            return field, f"is {value}; it must lie between {low} and {high}."
-        case "string_too_short":
-            return field, f"is empty; it needs at least {context['min_length']} character."
-        case "literal_error":
-            return field, f"is {value}; choose {context['expected']}."
-        case "int_from_float":
-            return field, f"is {value}; it must be a whole number."
-        case "string_type":
-            return field, f"is {value}; it must be a string."
-        case "finite_number":
-            low, high = _bounds(schema, field)
-            return field, f"is {value}; it must be a finite number between {low} and {high}."
-        case "value_error" if schema.model_fields[field].annotation == File | None:
-            return field, f"is {value}; send the file's http(s) URL, or its content as a data: URI."
-        case _:
-            kind = "a whole number" if "int" in str(schema.model_fields[field].annotation) else "a number"
-            return field, f"is {value}; it must be {kind}, not {type(detail['input']).__name__}."
-
-
-def _bounds(schema: type[BaseModel], field: str) -> tuple[Any, Any]:
-    limits = {type(m).__name__: m for m in schema.model_fields[field].metadata}
-    return limits["Ge"].ge, limits["Le"].le
