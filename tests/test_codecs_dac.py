@@ -18,8 +18,8 @@ from codecs_fixtures import (
 )
 from safetensors.torch import load, save_file
 
-from models.codecs.dac import DacCodec
-from models.codecs.dac_stream import GROUP_FRAMES, PIECE_FRAMES
+from models.codecs.code_stream import GROUP_PIECES
+from models.codecs.dac import PIECE_FRAMES, DacCodec
 
 ATOL = 2e-5  # float32: another order of additions, in 30 layers; the audio spreads by about 0.3
 BOTH = [REAL_STRIDES, SMALL_STRIDES]
@@ -111,7 +111,7 @@ def test_a_batch_runs_pieces_of_equal_length_together_up_to_a_limit(codec, monke
     calls.clear()
     codec.decode_batch([random_codes(PIECE_FRAMES)] * 9)
     assert calls == [(8, PIECE_FRAMES), (1, PIECE_FRAMES)]
-    assert max(B * n for B, n in calls) <= GROUP_FRAMES
+    assert max(B * n for B, n in calls) <= GROUP_PIECES * PIECE_FRAMES
 
 
 @pytest.mark.parametrize("strides", BOTH)

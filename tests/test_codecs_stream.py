@@ -6,8 +6,7 @@ from codecs_fixtures import CODEBOOKS, HOP, SMALL_STRIDES, network_calls, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.codecs.dac import DacCodec
-from models.codecs.dac_stream import PIECE_FRAMES
+from models.codecs.dac import PIECE_FRAMES, DacCodec
 
 ATOL = 2e-5  # float32: another order of additions, in 30 layers; the audio spreads by about 0.3
 

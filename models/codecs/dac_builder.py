@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from models.codecs.dac_config import DILATIONS, RESIDUAL_KERNEL
-from models.codecs.dac_layers import Convolution, ResidualUnit, StreamConvolution, Upsample
+from models.codecs.snake import Snake, snake_
+from models.codecs.stream_layers import Convolution, Padding, ResidualUnit, StreamConvolution, Upsample
 from models.decoding.checkpoint import Checkpoint
 
 SMALLEST_ALPHA = 1e-6  # α divides the weights behind a Snake; a smaller one is x + αx², which is x itself in float32
@@ -40,11 +41,12 @@ class Builder:
     ) -> StreamConvolution:
         """The convolution `name`, behind the Snake called `snake` if there is one."""
         weight, bias = self.weights(name, outputs, inputs, kernel)
+        around = Padding(padding, padding)
         if not snake:
-            return StreamConvolution(self._convolution(weight, bias, stride=stride), padding)
+            return StreamConvolution(self._convolution(weight, bias, stride=stride), around)
         alpha = self.alpha(snake, inputs)
         convolution = self._convolution(weight / alpha[:, None], bias, stride=stride)
-        return StreamConvolution(convolution, padding, self.placed(alpha))
+        return StreamConvolution(convolution, around, Snake(self.placed(alpha)))
 
     def residual_units(self, block: str, channels: int) -> list[ResidualUnit]:
         return [self._residual_unit(f"{block}.res_unit{i + 1}", channels, d) for i, d in enumerate(DILATIONS)]
@@ -58,7 +60,7 @@ class Builder:
         taps = (weight / alpha[:, None, None]).view(inputs, outputs, 2, stride).flip(2)
         taps = taps.permute(3, 1, 0, 2).reshape(stride * outputs, inputs, 2)
         convolution = self._convolution(taps, bias.repeat(stride))
-        return Upsample(StreamConvolution(convolution, 1, self.placed(alpha)), stride)
+        return Upsample(StreamConvolution(convolution, Padding(1, 1), Snake(self.placed(alpha))), stride, stride // 2)
 
     def _residual_unit(self, name: str, channels: int, dilation: int) -> ResidualUnit:
         first, second = self.alpha(f"{name}.snake1", channels), self.alpha(f"{name}.snake2", channels)
@@ -67,8 +69,9 @@ class Builder:
         dilated = self._convolution(weight, bias * second, dilation=dilation)
         weight, bias = self.weights(f"{name}.conv2", channels, channels, 1)
         pointwise = self._convolution(weight / second[:, None], bias)
-        padding = dilation * (RESIDUAL_KERNEL // 2)
-        return ResidualUnit(StreamConvolution(dilated, padding, self.placed(first)), pointwise)
+        reach = dilation * (RESIDUAL_KERNEL // 2)
+        stream = StreamConvolution(dilated, Padding(reach, reach), Snake(self.placed(first)))
+        return ResidualUnit(stream, snake_, pointwise)
 
     def _convolution(self, weight: Tensor, bias: Tensor, *, stride: int = 1, dilation: int = 1) -> Convolution:
         return Convolution(self.placed(weight), self.placed(bias), stride=stride, dilation=dilation)

@@ -3,34 +3,13 @@
 Source: arXiv:2306.06546; order of layers and padding are those of transformers' DacModel.
 """
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 
 from models.codecs.dac_builder import Builder
 from models.codecs.dac_config import EDGE_REACH, RESIDUAL_KERNEL, DacConfig
-from models.codecs.dac_layers import Memory, Tape
+from models.codecs.stream_layers import Layer, Network, Tape
 from models.decoding.checkpoint import Checkpoint
-
-Layer = Callable[[Tensor, Tape], Tensor]
-
-
-class Network:
-    """Layers in a row, over a stream: [B, L, C] → [B, M, D]."""
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = tuple(layers)
-
-    def __call__(self, x: Tensor, memory: Memory | None, *, last: bool) -> tuple[Tensor, Memory]:
-        """The rows that are exact now, and what the next call needs; `memory` is None in the first call.
-
-        A first call that is not the last must be long enough for every layer to give a row.
-        """
-        tape = Tape(memory, last=last)
-        for layer in self.layers:
-            x = layer(x, tape)
-        return x, tape.future
 
 
 def build_decoder(config: DacConfig, tensors: Checkpoint, device: torch.device, dtype: torch.dtype) -> Network:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.codecs.code_table import CodeTable
 from models.codecs.dac_builder import Builder
 from models.codecs.dac_config import DacConfig
 from models.decoding.checkpoint import Checkpoint
@@ -24,21 +25,14 @@ class Quantiser:
         books = [build.tensors.take(f"{name}.codebook.weight", V, narrow) for name in names]
         self.directions = [build.placed(F.normalize(book)) for book in books]  # K times [V, narrow]
         added = [F.linear(book, weight[:, :, 0], bias) for book, (weight, bias) in zip(books, out, strict=True)]
-        self.table = build.placed(torch.cat(added))  # [K·V, D], what each code adds to the latent
-        self.first_row = torch.arange(0, K * V, V, device=device)  # [K], of each codebook in the table
-
-    def latents(self, codes: Tensor) -> Tensor:
-        """[B, K, T] → [B, T, D]: one look-up that sums K rows of the table, instead of K projections."""
-        B, K, T = codes.shape
-        rows = (codes + self.first_row[:, None]).transpose(1, 2).reshape(B * T, K)
-        return F.embedding_bag(rows, self.table, mode="sum").view(B, T, self.table.shape[1])
+        self.table = CodeTable(build.placed(torch.cat(added)), K)  # instead of K projections
 
     def codes(self, latents: Tensor) -> Tensor:
         """[T, D] → [K, T]."""
         chosen = []
-        for first, (weight, bias), directions in zip(self.first_row, self.into, self.directions, strict=True):
+        for k, ((weight, bias), directions) in enumerate(zip(self.into, self.directions, strict=True)):
             nearest = F.linear(F.linear(latents, weight, bias), directions).argmax(dim=1)
-            latents = latents - F.embedding(nearest + first, self.table)
+            latents = latents - self.table.added(k, nearest)
             chosen.append(nearest)
         return torch.stack(chosen)
 

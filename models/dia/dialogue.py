@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from models.audio.effects import EdgeFade
-from models.codecs.dac import DacCodec, DacStream
+from models.codecs.code_stream import CodeStream
+from models.codecs.dac import DacCodec
 from models.decoding.sequence import CodeSequence, Wait
 from models.dia.config import DiaConfig
 from models.dia.plan import ROOM, Plan, Utterance
@@ -190,7 +191,7 @@ class Dialogue:
         words = spoken.text if fraction == 1 else cut_transcript(spoken.text, fraction)[0]
         return Prompt(codes[:, :room], words) if words else Prompt(codes[:, :0], "")
 
-    def _codec_stream(self, number: int) -> DacStream:
+    def _codec_stream(self, number: int) -> CodeStream:
         """A decoder of codes; the first passage goes on where the caller's earlier request ended."""
         if number > 0 or self.plan.buffer is None:
             return self.codec.stream()

@@ -11,58 +11,72 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.codecs.dac_config import DacConfig
-from models.codecs.dac_layers import Memory
-from models.codecs.dac_network import Network
-from models.codecs.dac_quantiser import Quantiser
+from models.codecs.code_table import CodeTable
+from models.codecs.stream_layers import Memory, Network
 
-PIECE_FRAMES = 86  # 1 s in one call; on a CPU longer pieces are slower (cache), and memory grows with them
-GROUP_FRAMES = 8 * PIECE_FRAMES  # of all streams in one call: bounds the memory of a batch
+GROUP_PIECES = 8  # of all streams in one call: bounds the memory of a batch
 
 
-class DacStream:
-    """One utterance being decoded; made by DacCodec.stream. Not for two threads at a time."""
+@dataclass(frozen=True)
+class StreamLayout:
+    """What streams have to know of their codec. Of stereo, codes are interleaved: L0 R0 L1 R1 …"""
 
-    def __init__(self, decoder: "DacDecoder", left_context: Tensor | None = None) -> None:
+    channels: int  # C; the network runs each as if it were alone
+    codebooks: int  # K, those of all channels
+    codebook_size: int
+    hop_length: int  # samples a frame
+    context_frames: int  # later frames that the samples of one frame depend on
+    heard_frames: int | None  # earlier frames that they depend on; None: all, where a recurrent layer forgets nothing
+    first_frames: int  # fewest from which the network can give a sample that is exact
+    piece_frames: int  # most in one call
+
+
+class CodeStream:
+    """One stream of codes being decoded; made by Codec.stream. Not for two threads at a time."""
+
+    def __init__(self, decoder: "StreamDecoder", left_context: Tensor | None = None) -> None:
         self._decoder = decoder
         self._memory: Memory | None = None  # None until the network has run
-        self._waiting = self._tail = torch.zeros(decoder.config.codebooks, 0, dtype=torch.long, device=decoder.device)
+        self._waiting = torch.zeros(decoder.layout.codebooks, 0, dtype=torch.long, device=decoder.device)
+        self._pushed = [self._waiting]
         self._unheard = 0  # samples of the left context still to come
         self._ended = False
         if left_context is not None:
             self._add(left_context)
-            # Older frames cannot be heard in what follows: the samples of one frame depend on no more than these.
-            self._waiting = self._waiting[:, -decoder.config.context_frames :]
-            self._unheard = self._waiting.shape[1] * decoder.config.hop_length
+            # Older frames cannot be heard in what follows.
+            self._waiting = _newest(self._waiting, decoder.layout.heard_frames)
+            self._unheard = self._waiting.shape[1] * decoder.layout.hop_length
 
     @property
     def tail(self) -> Tensor:
-        """[K, N], the newest 2·context_frames frames, left context included, or fewer if there were fewer.
+        """[K, N], the left context of the stream that continues this one, own left context included.
 
-        They are the left context of the request that continues this one.
+        The newest 2·heard_frames frames, or all there were where heard_frames is None.
         """
-        return self._tail
+        heard = self._decoder.layout.heard_frames
+        self._pushed = [_newest(torch.cat(self._pushed, dim=1), None if heard is None else 2 * heard)]
+        return self._pushed[0]
 
     def push(self, codes: Tensor) -> Tensor:
-        """[K, t] → [1, L]: every sample that is exact by now and was not given before; L may be 0."""
+        """[K, t] → [C, L]: every sample that is exact by now and was not given before; L may be 0."""
         return self._decoder.push_many([self], [codes])[0]
 
     def flush(self) -> Tensor:
-        """[1, L], the samples left over. Ends the stream."""
+        """[C, L], the samples left over. Ends the stream."""
         return self._decoder.flush_many([self])[0]
 
     def _add(self, codes: Tensor) -> None:
         assert not self._ended, "push after flush"
         codes = self._decoder.checked(codes)
         self._waiting = torch.cat([self._waiting, codes], dim=1)
-        self._tail = torch.cat([self._tail, codes], dim=1)[:, -2 * self._decoder.config.context_frames :]
+        self._pushed.append(codes)
 
     def _next_piece(self, end: bool) -> "_Piece | None":
         """Take the next codes to decode, if there are enough; `end` says that none follow the waiting ones."""
         waiting, first = self._waiting.shape[1], self._memory is None
-        size = min(waiting, self._decoder.piece_frames)
+        size = min(waiting, self._decoder.layout.piece_frames)
         last = end and size == waiting
-        if self._ended or (not last and size < (self._decoder.config.first_frames if first else 1)):
+        if self._ended or (not last and size < (self._decoder.layout.first_frames if first else 1)):
             return None
         self._ended = last
         if first and size == 0:
@@ -71,17 +85,21 @@ class DacStream:
         return _Piece(self, codes, first, last)
 
     def _heard(self, samples: Tensor) -> Tensor:
-        """[L] → [1, M] without the samples of the left context."""
-        skip = min(self._unheard, samples.shape[0])
+        """[C, L] → [C, M] without the samples of the left context."""
+        skip = min(self._unheard, samples.shape[1])
         self._unheard -= skip
-        return samples[None, skip:]
+        return samples[:, skip:]
+
+
+def _newest(codes: Tensor, frames: int | None) -> Tensor:
+    return codes if frames is None else codes[:, max(0, codes.shape[1] - frames) :]
 
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
     """A call of the network for one stream."""
 
-    stream: DacStream
+    stream: CodeStream
     codes: Tensor  # [K, n]
     first: bool
     last: bool
@@ -92,19 +110,19 @@ class _Piece:
         return self.first, self.codes.shape[1], self.last
 
 
-class DacDecoder:
+class StreamDecoder:
     """Runs the streams of one codec. Holds nothing of a stream, so any number of threads may use it."""
 
-    def __init__(self, config: DacConfig, network: Network, quantiser: Quantiser, device: torch.device) -> None:
-        self.config = config
-        self.device = device
-        self.piece_frames = max(PIECE_FRAMES, config.first_frames)
+    def __init__(self, layout: StreamLayout, table: CodeTable, network: Network) -> None:
+        """`network` makes latents [B, T, D] into samples [B, hop·T, 1]."""
+        self.layout = layout
+        self.device = table.rows.device
+        self._table = table
         self._network = network
-        self._quantiser = quantiser
 
     def checked(self, codes: Tensor) -> Tensor:
         """[K, t] on this device. Codes out of range would read another codebook's rows."""
-        K, V = self.config.codebooks, self.config.codebook_size
+        K, V = self.layout.codebooks, self.layout.codebook_size
         assert codes.dim() == 2, codes.shape
         assert codes.shape[0] == K, (codes.shape, K)
         if codes.shape[1]:
@@ -113,24 +131,24 @@ class DacDecoder:
             assert high < V, (high, V)
         return codes.to(self.device, torch.long)
 
-    def push_many(self, streams: Sequence[DacStream], codes: Sequence[Tensor]) -> list[Tensor]:
+    def push_many(self, streams: Sequence[CodeStream], codes: Sequence[Tensor]) -> list[Tensor]:
         """`push` of each stream with its [K, t]; streams that push equally many frames run together."""
         for stream, new in zip(streams, codes, strict=True):
             stream._add(new)
         return self._run(streams, end=False)
 
-    def flush_many(self, streams: Sequence[DacStream]) -> list[Tensor]:
+    def flush_many(self, streams: Sequence[CodeStream]) -> list[Tensor]:
         """`flush` of each stream."""
         return self._run(streams, end=True)
 
     def decode_many(self, codes: Sequence[Tensor]) -> list[Tensor]:
-        """Each [K, T] → [1, hop·T], whole."""
-        streams = [DacStream(self) for _ in codes]
+        """Each [K, T] → [C, hop·T], whole."""
+        streams = [CodeStream(self) for _ in codes]
         for stream, new in zip(streams, codes, strict=True):
             stream._add(new)
         return self._run(streams, end=True)
 
-    def _run(self, streams: Sequence[DacStream], end: bool) -> list[Tensor]:
+    def _run(self, streams: Sequence[CodeStream], end: bool) -> list[Tensor]:
         """Decode, piece after piece, all that the streams have waiting."""
         heard: dict[int, list[Tensor]] = {id(stream): [] for stream in streams}
         assert len(heard) == len(streams), "a stream stands twice in one call"
@@ -146,20 +164,27 @@ class DacDecoder:
         for piece in pieces:
             kinds[piece.kind].append(piece)
         for (_, frames, _), alike in kinds.items():
-            cost = max(frames, self.config.context_frames)  # a flush without codes costs the context
-            most = max(1, GROUP_FRAMES // cost)
+            cost = self.layout.channels * max(frames, self.layout.context_frames, 1)  # a flush costs the context
+            most = max(1, GROUP_PIECES * self.layout.piece_frames // cost)
             for start in range(0, len(alike), most):
                 yield alike[start : start + most]
 
     def _decode(self, group: Sequence[_Piece]) -> list[Tensor]:
-        """One call of the network: the samples [L] of each piece; its stream's memory moves on."""
+        """One call of the network: the samples [C, L] of each piece; its stream's memory moves on."""
         memories = [piece.stream._memory for piece in group if piece.stream._memory is not None]
         past = [torch.cat(rows) for rows in zip(*memories, strict=True)] or None
-        latents = self._quantiser.latents(torch.stack([piece.codes for piece in group]))
+        C = self.layout.channels
+        latents = self._table.latents(torch.cat([_by_channel(piece.codes, C) for piece in group]))
         samples, future = self._network(latents, past, last=group[0].last)
         for b, piece in enumerate(group):
-            piece.stream._memory = [rows[b : b + 1] for rows in future]
-        return list(samples[:, :, 0])
+            piece.stream._memory = [rows[b * C : (b + 1) * C] for rows in future]
+        return list(samples.view(len(group), C, samples.shape[1]))
 
     def _silence(self) -> Tensor:
-        return torch.zeros(1, 0, device=self.device)
+        return torch.zeros(self.layout.channels, 0, device=self.device)
+
+
+def _by_channel(codes: Tensor, channels: int) -> Tensor:
+    """[K, T] interleaved → [C, K / C, T]."""
+    K, T = codes.shape
+    return codes.view(K // channels, channels, T).transpose(0, 1)
