@@ -44,6 +44,7 @@ FLOORS = {
     "serving.doors.predictions": 6.7,
     "serving.doors.speech": 6.7,
     "serving.doors.tasks": 6.7,
+    "serving.realtime": 6.7,
     "serving.web.app": 6.8,
     "serving.processes": 6.9,
     "serving.__main__": 6.9,
@@ -51,7 +52,7 @@ FLOORS = {
 STRANGERS = (  # of each of these, none knows another
     {"models.dia", "models.musicgen"},
     {"predict", "container", "serving", "training", "benchmarks"},
-    {"serving.doors.predictions", "serving.doors.speech", "serving.doors.tasks"},
+    {"serving.doors.predictions", "serving.doors.speech", "serving.doors.tasks", "serving.realtime"},
 )
 # Rooms that must not need torch. models.engine takes numpy from a pipeline, and serving from that.
 WITHOUT_TORCH = (

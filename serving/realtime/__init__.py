@@ -1,0 +1,5 @@
+"""Door 5: OpenAI's Realtime socket. Audio is appended, cut into turns, committed, transcribed, and answered in speech.
+
+g711, audio_formats     bytes of the wire ↔ 16-bit samples
+buffer                  what has been appended and not committed, on an absolute sample clock
+"""
