@@ -1,8 +1,10 @@
 """Windows cover a piece once, carry over what they must, and are audiocraft's."""
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from musicgen_window_fixtures import window_calls
 
 from models.musicgen.windows import Window, plan_windows
 
@@ -38,6 +40,16 @@ def pieces(draw: st.DrawFn) -> tuple[int, int, int, int]:
 def test_windows_are_audiocrafts(frames: int, sizes: tuple[int, int], prefix: int) -> None:
     windows = plan_windows(frames, *sizes, prefix)
     assert [(w.prefix_frames, w.stop - w.start) for w in windows] == AUDIOCRAFT[frames, sizes, prefix]
+
+
+@given(pieces(), st.sampled_from(["musicgen.MusicGen", "audiogen.AudioGen"]))
+@settings(max_examples=50, deadline=None)  # the first example imports audiocraft
+def test_windows_are_those_that_audiocraft_makes(piece: tuple[int, int, int, int], name: str) -> None:
+    frames, window, stride, prefix = (number * 25 for number in piece)  # half seconds, which its floats hold exactly
+    assume(prefix < window)  # it fails an assertion
+    calls = window_calls(name, frames / 50, window / 50, stride / 50, prefix, np.zeros((1, 0), np.float32))
+    windows = plan_windows(frames, window, stride, prefix)
+    assert [(w.prefix_frames, w.stop - w.start) for w in windows] == [(c.prompt_frames, c.frames) for c in calls]
 
 
 @given(pieces())
