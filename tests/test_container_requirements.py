@@ -18,6 +18,7 @@ CUDA = lock.parse((ROOT / "requirements-cuda.lock").read_text())
 
 COGS_PIN = re.compile(r"([a-zA-Z0-9\-_]+)==([^ ]+)")  # replicate/cog pkg/requirements, SplitPinnedPythonRequirement
 OUR_ROOMS = ("models", "container", "serving")
+OPTIONAL = ("demucs",)  # used where it is installed, and not missed where it is not
 
 
 def lines_cog_reads(text: str) -> list[str]:
@@ -95,7 +96,7 @@ def third_party_imports(*patterns: str) -> set[str]:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-    return names - set(sys.stdlib_module_names) - set(OUR_ROOMS)
+    return names - set(sys.stdlib_module_names) - set(OUR_ROOMS) - set(OPTIONAL)
 
 
 def declared_in(*names: str) -> set[str]:
