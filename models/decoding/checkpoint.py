@@ -5,6 +5,7 @@ whole. Strict: a missing, unexpected or mis-shaped tensor is an error that names
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -31,16 +32,31 @@ class TensorSource(Protocol):
 
 
 class Checkpoint:
-    """Context manager over a folder's tensors; leaving it without an error checks that every tensor was taken."""
+    """Context manager over a folder's tensors; leaving it without an error checks that every tensor was taken.
 
-    def __init__(self, directory: Path, dtype: torch.dtype, device: torch.device) -> None:
+    `rename` gives the name under which a tensor of the file is handed out, None for one that nothing needs; of two with
+    the same name the first is.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        dtype: torch.dtype,
+        device: torch.device,
+        rename: Callable[[str], str | None] = lambda name: name,
+    ) -> None:
         self.directory = directory
         self.dtype = dtype
         self.device = device
+        self._rename = rename
 
     def __enter__(self) -> Self:
         self._files = {path.name: _open(path) for path in _shards(self.directory)}
-        self._left = {name: shard for shard, file in self._files.items() for name in file.keys()}  # noqa: SIM118
+        self._left: dict[str, tuple[str, str]] = {}  # name → the file that has it, and its name there
+        for shard, file in self._files.items():
+            for stored in file.keys():  # noqa: SIM118
+                if (name := self._rename(stored)) is not None:
+                    self._left.setdefault(name, (shard, stored))
         return self
 
     def __exit__(
@@ -50,7 +66,7 @@ class Checkpoint:
         if error is None and self._left:
             first = min(self._left)
             raise WeightsError(
-                f"{self._left[first]} in {self.directory} holds {len(self._left)} tensors that config.json gives no "
+                f"{self._left[first][0]} in {self.directory} holds {len(self._left)} tensors that config.json gives no "
                 f"place, {first} among them. The two files are of different models."
             )
 
@@ -58,15 +74,16 @@ class Checkpoint:
         """A copy of the tensor of this name in `dtype`, which must have this shape. Raises WeightsError."""
         if name not in self._left:
             raise WeightsError(f"{self.directory} has no tensor {name}, which config.json asks for. Fetch it again.")
-        file = self._files[self._left[name]]
-        found = tuple(file.get_slice(name).get_shape())
+        shard, stored = self._left[name]
+        file = self._files[shard]
+        found = tuple(file.get_slice(stored).get_shape())
         if found != shape:
             raise WeightsError(
-                f"{self._left[name]} in {self.directory}: {name} is {list(found)}; config.json asks for {list(shape)}."
+                f"{shard} in {self.directory}: {name} is {list(found)}; config.json asks for {list(shape)}."
             )
         del self._left[name]
         # A copy even where nothing is converted: a file that is replaced while it is mapped would change the weights.
-        return file.get_tensor(name).to(device=self.device, dtype=dtype or self.dtype, copy=True)
+        return file.get_tensor(stored).to(device=self.device, dtype=dtype or self.dtype, copy=True)
 
 
 def _shards(directory: Path) -> list[Path]:
