@@ -142,7 +142,7 @@ def _our_step(network: DiaNetwork, position: int, text_bytes: int, thread_counts
     decoder.pool.k.normal_(0, 0.02), decoder.pool.v.normal_(0, 0.02)
 
     def step() -> None:
-        running.row = position  # its prompt counts as read: what the cache holds does not change the time
+        running.position = position  # its prompt counts as read: what the cache holds does not change the time
         decoder.state.row[0] = position
         decoder.state.end[0] = 2**31
         decoder.step()

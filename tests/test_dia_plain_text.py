@@ -52,7 +52,7 @@ def test_a_model_with_the_flag_gets_plain_words(plain: DiaPipeline):
 def test_the_network_reads_the_plain_words(plain: DiaPipeline, admitted):
     with Engine(plain) as engine:
         list(engine.stream(request("[S1] 5 OK.")))
-    assert decode(admitted[0].text) == "[S1] five okay."
+    assert decode(admitted[0].conditioning) == "[S1] five okay."
 
 
 def test_every_passage_ends_with_the_mark_where_the_model_knows_it(
@@ -64,9 +64,9 @@ def test_every_passage_ends_with_the_mark_where_the_model_knows_it(
         list(engine.stream(request(long, sampling_params=ROOMY)))
     assert len(admitted) > 1, "several passages"
     for sequence in admitted:
-        assert sequence.text[-1] == END
-        assert END not in sequence.text[:-1]
-        assert len(sequence.text) <= TEXT_LIMIT
+        assert sequence.conditioning[-1] == END
+        assert END not in sequence.conditioning[:-1]
+        assert len(sequence.conditioning) <= TEXT_LIMIT
 
 
 def test_estimates_are_of_what_the_model_reads(plain: DiaPipeline):

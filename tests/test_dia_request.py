@@ -18,17 +18,17 @@ from models.request import AudioGenerationRequest, SamplingParams
 
 def test_text_goes_in_as_bytes_with_speaker_ids(engine: Engine, admitted: list[CodeSequence]) -> None:
     engine.generate(request("[S1] Hi. [S2] Oh."))
-    assert bytes(admitted[0].text) == b"\x01 Hi. \x02 Oh."
+    assert bytes(admitted[0].conditioning) == b"\x01 Hi. \x02 Oh."
 
 
 def test_prompt_string_replaces_the_built_text_as_it_stands(engine: Engine, admitted: list[CodeSequence]) -> None:
     engine.generate(request(None, prompt="no “tag” [S2] here"))
-    assert list(admitted[0].text) == encode("no “tag” [S2] here")
+    assert list(admitted[0].conditioning) == encode("no “tag” [S2] here")
 
 
 def test_prompt_ids_go_in_as_they_are(engine: Engine, admitted: list[CodeSequence]) -> None:
     engine.generate(request(None, prompt=[1, 72, 105, 46]))
-    assert admitted[0].text == (1, 72, 105, 46)
+    assert admitted[0].conditioning == (1, 72, 105, 46)
 
 
 @pytest.mark.parametrize("prompt", [[], [256], [-1], [65] * 1025, "", "x" * 1025])
@@ -46,7 +46,7 @@ def test_prompt_tokens_and_transcription_become_prefix_and_text(
     given = {"audio_prompt_tokens": tokens.ravel().tolist() if flat else tokens, "audio_prompt_transcription": words}
     result = engine.generate(request("[S1] More.", **given))
     np.testing.assert_array_equal(admitted[0].prompt, tokens.T)
-    assert bytes(admitted[0].text) == b"\x01 This is what I said. \x01 More."
+    assert bytes(admitted[0].conditioning) == b"\x01 This is what I said. \x01 More."
     assert result.audio.shape[1] == FRAMES * HOP  # the prompt is neither returned nor counted
 
 

@@ -20,7 +20,7 @@ def test_a_recording_becomes_codes_and_its_words_come_first(
     clip = wav(tmp_path / "clip.mp3.txt", 1.5)  # the name says nothing
     words = "Hello this is my own voice."
     engine.generate(request("[S1] Hi.", audio_prompt=clip, audio_prompt_transcription=words))
-    assert bytes(admitted[0].text) == b"\x01 Hello this is my own voice. \x01 Hi."
+    assert bytes(admitted[0].conditioning) == b"\x01 Hello this is my own voice. \x01 Hi."
     assert 80 <= admitted[0].prompt.shape[1] <= 130
 
 

@@ -1,7 +1,7 @@
 """The grids of all requests in flight, on the device: which row each reads, what it may write, when it ends.
 
-Knows no network. Everything is a tensor of fixed shape and nothing waits for the host, so the same code is a step on a
-CPU and part of a captured CUDA graph.
+Knows no network and draws nothing. Everything is a tensor of fixed shape and nothing waits for the host, so the same
+code is a step on a CPU and part of a captured CUDA graph.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from models.decoding.delay import UNKNOWN, delay_prefix
-from models.decoding.sampling import StepOptions, uniform_noise
 from models.decoding.sequence import CodeSequence
 
 _NEVER = 2**31  # a row that is never reached: the sequence has not ended
@@ -27,24 +26,20 @@ class Turn:
     row: Tensor  # [B], the same, counted within its grid
     end: Tensor  # [B], the row in which codebook 0 holds eos
     limit: Tensor  # [B], the row in which it does at the latest
-    options: StepOptions
-    uniform: Tensor  # [B, K], the randomness of the row that is written
 
 
 class GridState:
-    """One grid a slot, with its options and its randomness."""
+    """One grid a slot."""
 
     def __init__(
         self, slots: int, rows: int, delays: Sequence[int], eos: int, pad: int, bos: int, device: torch.device
     ) -> None:
-        K = len(delays)
         self.delays = torch.tensor(delays, device=device)  # [K]
+        self.max_delay = max(delays)
         self.eos, self.pad, self.bos = eos, pad, bos
         # The row after the last one read, and room for a decoder that runs a little past an end it has not seen yet.
-        self.rows = rows + max(delays) + 2
-        self.grid = torch.full((slots * self.rows, K), UNKNOWN, device=device)
-        self.noise = torch.zeros(slots * self.rows, K, device=device)
-        self.numbers = torch.ones(slots, 4, device=device)  # of StepOptions
+        self.rows = rows + self.max_delay + 2
+        self.grid = torch.full((slots * self.rows, len(delays)), UNKNOWN, device=device)
         # One table, because a look-up costs as much for four numbers as for one.
         self._marks = torch.full((slots, 4), _NEVER, device=device)
         self.place, self.row, self.end, self.limit = self._marks.unbind(1)  # place and row: what is read next
@@ -58,13 +53,7 @@ class GridState:
         self.grid[start : start + self.rows].fill_(UNKNOWN)
         self.grid[start : start + prefix.shape[1]] = prefix.T
         first = sequence.first_row
-        # Counted from the first new row, so that a seed gives the same draws after any prompt.
-        noise = uniform_noise(
-            sequence.sampling.seed, sequence.max_frames + int(self.delays.max()) + 1, len(self.delays)
-        )
-        self.noise[start + first : start + first + len(noise)] = noise
         self._marks[slot] = torch.tensor([start + first - 1, first - 1, _NEVER, sequence.limit_row])
-        self.numbers[slot] = torch.tensor(StepOptions.numbers(sequence.sampling))
 
     def prefix(self, slot: int, start: int, stop: int) -> Tensor:
         """Known rows start … stop of a slot: [N, K]."""
@@ -73,16 +62,8 @@ class GridState:
     def turn(self, slots: Tensor) -> Turn:
         """What the slots [B] read now, and what is known of the row they write next."""
         place, row, end, limit = self._marks.index_select(0, slots).unbind(1)
-        written = place + 1
         return Turn(
-            slots=slots,
-            codes=self.grid.index_select(0, place),
-            place=written,
-            row=row + 1,
-            end=end,
-            limit=limit,
-            options=StepOptions.of(self.numbers.index_select(0, slots)),
-            uniform=self.noise.index_select(0, written),
+            slots=slots, codes=self.grid.index_select(0, place), place=place + 1, row=row + 1, end=end, limit=limit
         )
 
     def write(self, turn: Turn, codes: Tensor, active: Tensor | None = None) -> Tensor:

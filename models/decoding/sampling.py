@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from models.decoding.sequence import CodeSequence
 from models.request import SamplingParams
 
 
@@ -42,6 +43,27 @@ class StepOptions:
     def of(cls, table: Tensor) -> Self:
         """From the numbers of some requests, float32 [B, 4]."""
         return cls(*table[:, :, None, None].unbind(1))
+
+
+class SamplingTable:
+    """Options and randomness of every slot, on the device; rows: of one slot's grid in a GridState."""
+
+    def __init__(self, slots: int, rows: int, codebooks: int, device: torch.device) -> None:
+        self._rows = rows
+        self._noise = torch.zeros(slots * rows, codebooks, device=device)
+        self._numbers = torch.ones(slots, 4, device=device)
+
+    def load(self, slot: int, sequence: CodeSequence) -> None:
+        """Start a sequence in a slot."""
+        steps = sequence.max_frames + max(sequence.delays) + 1
+        # Counted from the first new row, so that a seed gives the same draws after any prompt.
+        first = slot * self._rows + sequence.first_row
+        self._noise[first : first + steps] = uniform_noise(sequence.sampling.seed, steps, len(sequence.delays))
+        self._numbers[slot] = torch.tensor(StepOptions.numbers(sequence.sampling))
+
+    def of(self, slots: Tensor, places: Tensor) -> tuple[StepOptions, Tensor]:
+        """Options of slots [B], and the randomness [B, K] of the rows that they write: see Turn."""
+        return StepOptions.of(self._numbers.index_select(0, slots)), self._noise.index_select(0, places)
 
 
 def draw(weights: Tensor, top_p: Tensor, uniform: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Lives on the host and knows no model. A decoder fills it row by row; whoever sta
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,14 @@ from models.request import SamplingParams
 class CodeSequence:
     """A prefix of known codes, and the frames that a decoder adds to it.
 
-    text: ids that the decoder is conditioned on. prompt: int64 [K, T] frames that come before the new ones.
+    conditioning: what the decoder is to follow, in the words of its family: ids of a text, states of an encoder.
+    prompt: int64 [K, T] frames that come before the new ones.
     max_frames: the run ends there if it has not ended by itself.
     """
 
     def __init__(
         self,
-        text: tuple[int, ...],
+        conditioning: Any,
         prompt: np.ndarray,
         sampling: SamplingParams,
         max_frames: int,
@@ -28,7 +30,7 @@ class CodeSequence:
         K, T = prompt.shape
         assert len(delays) == K, (K, delays)
         assert max_frames > 0, max_frames
-        self.text = text
+        self.conditioning = conditioning
         self.prompt = prompt
         self.sampling = sampling
         self.max_frames = max_frames

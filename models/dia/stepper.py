@@ -6,7 +6,6 @@ operations at 18 layers, and launching them one by one would take longer than th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,10 @@ from torch import Tensor
 
 from models.decoding.attention import attend_padded, seen_mask
 from models.decoding.cache import KeyValuePool
+from models.decoding.decoder import Place
 from models.decoding.grid import GridState, Turn
+from models.decoding.sampling import SamplingTable
+from models.decoding.sequence import CodeSequence
 from models.dia.model import DiaNetwork
 from models.dia.sampler import sample_codes
 
@@ -26,48 +28,61 @@ TEXT_SPANS = (128, 256, 512)  # bytes of text, likewise
 Text = list[tuple[Tensor, Tensor]]  # [layer] → keys, values [H, S, d]
 
 
-@dataclass(frozen=True)
-class Place:
-    """A slot to step, the row it reads, and the bytes of its text."""
-
-    slot: int
-    row: int
-    text_length: int
-
-
-class EagerStepper:
-    """Steps the slots it is given, each over its own length."""
+class _DiaStepper:
+    """What both have in common: text and prompt are read alike, and no position stands before the rows."""
 
     def __init__(self, network: DiaNetwork, pool: KeyValuePool, state: GridState) -> None:
         self.network, self.pool, self.state = network, pool, state
+        self.sampling = SamplingTable(pool.slots, state.rows, len(state.delays), network.device)
 
-    def load_text(self, slot: int, text: Text) -> None:
+    def load(self, slot: int, sequence: CodeSequence) -> int:
+        self._load_text(slot, self.network.read_text(sequence.conditioning))
+        self.sampling.load(slot, sequence)
+        return 0
+
+    def _load_text(self, slot: int, text: Text) -> None:
         self.pool.text[slot] = text
+
+    def prefill(self, slot: int, start: int, stop: int) -> None:
+        self.network.prefill(self.state.prefix(slot, start, stop), self.pool, slot, start)
+
+    def _choose(self, turn: Turn, cond: Tensor, uncond: Tensor) -> Tensor:
+        """Draw the next codes [B, K] of the slots; codebooks that the network never speaks stay at code 0."""
+        options, uniform = self.sampling.of(turn.slots, turn.place)
+        spoken, K = cond.shape[1], uniform.shape[1]
+        codes = sample_codes(cond, uncond, options, uniform[:, :spoken], self.network.config.eos)
+        return codes if spoken == K else F.pad(codes, (0, K - spoken))
+
+
+class EagerStepper(_DiaStepper):
+    """Steps the slots it is given, each over its own length."""
 
     def __call__(self, places: Sequence[Place]) -> np.ndarray:
         """Step → [B, K + 1]: the codes written, and the row in which each sequence ends."""
-        slots, rows = [p.slot for p in places], [p.row for p in places]
+        slots, rows = [p.slot for p in places], [p.position for p in places]
         turn = self.state.turn(torch.tensor(slots, device=self.network.device))
         cond, uncond = self.network.step(turn.codes, self.pool, slots, rows)
-        return self.state.write(turn, _choose(self.network, turn, cond, uncond)).cpu().numpy()
+        return self.state.write(turn, self._choose(turn, cond, uncond)).cpu().numpy()
 
 
-class StaticStepper:
+class StaticStepper(_DiaStepper):
     """Steps slots 0 … B - 1 together, whether anybody is in them or not; captured once per shape on CUDA."""
 
     def __init__(self, network: DiaNetwork, pool: KeyValuePool, state: GridState) -> None:
-        self.network, self.pool, self.state = network, pool, state
+        super().__init__(network, pool, state)
         c = network.config.decoder
         size = (c.layers, pool.slots, c.cross_heads, network.config.encoder.positions, c.cross_head_dim)
         self.text_k, self.text_v = (torch.zeros(size, dtype=pool.k.dtype, device=network.device) for _ in range(2))
         self.text_lengths = torch.ones(pool.slots, dtype=torch.long, device=network.device)
+        self._text_bytes = [1] * pool.slots  # the same, on the host
         self.active = torch.ones(pool.slots, dtype=torch.bool, device=network.device)
         self._memory: Any = None  # one pool for all graphs: only one runs at a time
         pool.k.zero_(), pool.v.zero_()  # free slots are computed too
         self._graphs: dict[tuple[int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
 
-    def load_text(self, slot: int, text: Text) -> None:
+    def _load_text(self, slot: int, text: Text) -> None:
         length = text[0][0].shape[1]
+        self._text_bytes[slot] = length
         for i, (k, v) in enumerate(text):
             self.text_k[i, slot, :, :length], self.text_v[i, slot, :, :length] = k, v
         self.text_lengths[slot] = length
@@ -85,8 +100,8 @@ class StaticStepper:
         self.active[torch.tensor(taken)] = True
         shape = (
             min(1 << max(taken).bit_length(), self.pool.slots),
-            _bucket(1 + max(p.row for p in places), SPANS, self.network.config.decoder.positions),
-            _bucket(max(p.text_length for p in places), TEXT_SPANS, self.network.config.encoder.positions),
+            _bucket(1 + max(p.position for p in places), SPANS, self.network.config.decoder.positions),
+            _bucket(max(self._text_bytes[s] for s in taken), TEXT_SPANS, self.network.config.encoder.positions),
         )
         return self._run(shape)[taken].cpu().numpy()
 
@@ -132,7 +147,7 @@ class StaticStepper:
             uncond += layer.uncond_cross
             cond += self._cross(i, layer.cross_norm(cond), seen_text)
             x += layer.mlp(layer.mlp_norm(x))
-        return state.write(turn, _choose(network, turn, *network.branch_logits(x)), self.active[:B])
+        return state.write(turn, self._choose(turn, *network.branch_logits(x)), self.active[:B])
 
     def _attend(self, i: int, q: Tensor, k: Tensor, v: Tensor, slots: Tensor, rows: Tensor, seen: Tensor) -> Tensor:
         """Write the row's keys and values, then attend: q [2B, H, d] → [2B, H·d]."""
@@ -148,13 +163,6 @@ class StaticStepper:
         q = cross.q(x).unflatten(-1, (cross.heads, cross.head_dim))
         text_k, text_v = (t[i, :B, :, :text_span] for t in (self.text_k, self.text_v))
         return cross.out(attend_padded(q, text_k, text_v, seen).flatten(1))
-
-
-def _choose(network: DiaNetwork, turn: Turn, cond: Tensor, uncond: Tensor) -> Tensor:
-    """Draw the next codes [B, K] of the slots; codebooks that the network never speaks stay at code 0."""
-    spoken, K = cond.shape[1], turn.uniform.shape[1]
-    codes = sample_codes(cond, uncond, turn.options, turn.uniform[:, :spoken], network.config.eos)
-    return codes if spoken == K else F.pad(codes, (0, K - spoken))
 
 
 def _bucket(needed: int, sizes: Sequence[int], most: int) -> int:
