@@ -9,7 +9,14 @@ from torch import Tensor
 
 from models.codecs.dac_config import DILATIONS, RESIDUAL_KERNEL
 from models.codecs.snake import Snake, snake_
-from models.codecs.stream_layers import Convolution, Padding, ResidualUnit, StreamConvolution, Upsample
+from models.codecs.stream_layers import (
+    Convolution,
+    Padding,
+    ResidualUnit,
+    StreamConvolution,
+    Upsample,
+    upsampling_taps,
+)
 from models.decoding.checkpoint import Checkpoint
 
 SMALLEST_ALPHA = 1e-6  # α divides the weights behind a Snake; a smaller one is x + αx², which is x itself in float32
@@ -56,10 +63,7 @@ class Builder:
         weight = self.tensors.take(f"{block}.conv_t1.weight", inputs, outputs, 2 * stride)
         bias = self.tensors.take(f"{block}.conv_t1.bias", outputs)
         alpha = self.alpha(f"{block}.snake1", inputs)
-        # Row r of a block is x[i] · weight[r] + x[i - 1] · weight[stride + r]: two taps, the older input first.
-        taps = (weight / alpha[:, None, None]).view(inputs, outputs, 2, stride).flip(2)
-        taps = taps.permute(3, 1, 0, 2).reshape(stride * outputs, inputs, 2)
-        convolution = self._convolution(taps, bias.repeat(stride))
+        convolution = self._convolution(upsampling_taps(weight / alpha[:, None, None]), bias.repeat(stride))
         return Upsample(StreamConvolution(convolution, Padding(1, 1), Snake(self.placed(alpha))), stride, stride // 2)
 
     def _residual_unit(self, name: str, channels: int, dilation: int) -> ResidualUnit:

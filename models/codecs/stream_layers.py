@@ -174,6 +174,14 @@ class ResidualUnit:
         return y.add_(skip if self.shortcut is None else self.shortcut(skip))
 
 
+def upsampling_taps(weight: Tensor) -> Tensor:
+    """A transposed convolution's weight [C, D, 2·stride] → [stride·D, C, 2], that of the convolution in Upsample."""
+    C, D, span = weight.shape
+    stride = span // 2
+    # Row r of a block is x[i] · weight[r] + x[i - 1] · weight[stride + r]: two taps, the older input first.
+    return weight.view(C, D, 2, stride).flip(2).permute(3, 1, 0, 2).reshape(stride * D, C, 2)
+
+
 class Upsample:
     """Transposed convolution, kernel 2·stride: [B, L, C] → [B, ~stride·L, D]; L rows give stride·L in all.
 
