@@ -49,11 +49,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def hub_config(name: str) -> dict[str, Any]:
-    """What stands in config.json."""
-    return HFEncodecConfig(**BASE, **{}).to_dict() | VARIANTS[name]
-
-
 @cache
 def hf_encodec(name: str = "reflect") -> EncodecModel:
     """transformers' own class. Its weights neither fade nor explode, so that each layer is heard at the output."""
@@ -68,7 +63,7 @@ def fill(model: torch.nn.Module) -> None:
     """Random weights by the names of transformers or of audiocraft."""
     for name, parameter in model.named_parameters():
         if name.endswith(("original0", "weight_g")):  # the length of a channel's weights
-            parameter.data.fill_(0.6 if ".block.3." in name else 1.6)
+            parameter.data.fill_(0.2 if len(parameter) == 1 else _gain(name))  # one channel: the audio itself
         elif ".lstm.weight" in name:
             parameter.data.normal_(0, 1.5 / parameter.shape[1] ** 0.5)
         else:
@@ -76,6 +71,11 @@ def fill(model: torch.nn.Module) -> None:
     for name, buffer in model.named_buffers():
         if name.endswith("embed"):
             buffer.normal_()
+
+
+def _gain(name: str) -> float:
+    """ELU takes away about half of the power; the two ways through a residual unit add up."""
+    return 0.6 if ".block.3." in name else 1.0 if ".shortcut." in name else 1.5
 
 
 def codec_of(name: str = "reflect", channels: int = 1, dtype: torch.dtype = torch.float32) -> EncodecCodec:
