@@ -27,6 +27,7 @@ def test_decode_benchmark_runs_and_ends_with_one_json_document() -> None:
     report = json.loads(run.stdout.splitlines()[-1])
     assert {row["weights"] for row in report["steps"]} == {"float16", "bfloat16", "int8"}
     for row in report["steps"]:
-        assert row["ratio"] == pytest.approx(row["transformers_ms"] / row["ms"], abs=0.02)
+        # of a network this small a step takes half a millisecond, which is told to a hundredth of one
+        assert row["ratio"] == pytest.approx(row["transformers_ms"] / row["ms"], rel=0.05)
     assert report["codec"][0]["ours float32"] > 0
     assert report["beside_a_busy_core"][0]["governed_ms"] > 0
