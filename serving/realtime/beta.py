@@ -1,0 +1,188 @@
+"""The beta dialect, which a client chooses by the header `OpenAI-Beta: realtime=v1`: other names for the same things.
+
+`read` makes a client's event one of GA, `write` makes an event of GA one that beta's clients know, `param` names a
+field as they do. Sessions are flat here, formats are plain words, items are "created" and never "done".
+Source: types/beta/realtime of PyPI openai 3.54.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from serving.realtime.faults import Fault, not_supported
+from serving.realtime.fields import LONGEST_SHOWN, Json
+
+FORMATS: Mapping[str, Json] = {
+    "pcm16": {"type": "audio/pcm", "rate": 24_000},
+    "g711_ulaw": {"type": "audio/pcmu"},
+    "g711_alaw": {"type": "audio/pcma"},
+}
+_WORDS = {wire["type"]: word for word, wire in FORMATS.items()}
+_SESSION: Mapping[str, str] = {  # of a session: beta's name → the path in GA's
+    "modalities": "output_modalities",
+    "max_response_output_tokens": "max_output_tokens",
+    "input_audio_format": "audio.input.format",
+    "input_audio_transcription": "audio.input.transcription",
+    "input_audio_noise_reduction": "audio.input.noise_reduction",
+    "turn_detection": "audio.input.turn_detection",
+    "output_audio_format": "audio.output.format",
+    "voice": "audio.output.voice",
+    "speed": "audio.output.speed",
+}
+_RESPONSE: Mapping[str, str] = {
+    "modalities": "output_modalities",
+    "max_response_output_tokens": "max_output_tokens",
+    "output_audio_format": "audio.output.format",
+    "voice": "audio.output.voice",
+}
+_HIDDEN = ("audio", "output_modalities", "max_output_tokens", "type")  # GA's own, which beta does not have
+_EVENTS = {  # GA's beginning of a name → beta's
+    "response.output_audio_transcript.": "response.audio_transcript.",
+    "response.output_audio.": "response.audio.",
+    "response.output_text.": "response.text.",
+}
+_NOT_IN_BETA = ("conversation.item.done", "input_audio_buffer.timeout_triggered")
+_PARTS = {"text": "output_text", "audio": "output_audio"}  # content of an assistant's message
+_PARTS_BACK = {ga: word for word, ga in _PARTS.items()}
+COOLEST, WARMEST, USUAL_TEMPERATURE = 0.6, 1.2, 0.8
+
+
+class BetaDialect:
+    """Of one client: remembers its temperature, which is shown back and changes nothing that is spoken."""
+
+    def __init__(self) -> None:
+        self._temperature: float = USUAL_TEMPERATURE
+
+    def read(self, event: Json) -> Json:
+        """Raises Fault, in beta's words."""
+        match event["type"]:
+            case "session.update" if isinstance(event.get("session"), dict):
+                return event | {"session": {"type": "realtime"} | self._session(event["session"])}
+            case "transcription_session.update" if isinstance(event.get("session"), dict):
+                session = {"type": "transcription"} | self._session(event["session"])
+                return event | {"type": "session.update", "session": session}
+            case "response.create" if isinstance(event.get("response"), dict):
+                given = dict(event["response"])
+                self._take_temperature(given, "response", keep=False)
+                given = _nested(given, _RESPONSE, "response")
+                if isinstance(given.get("input"), list):
+                    given["input"] = [_item_read(item) for item in given["input"]]
+                return event | {"response": given}
+            case "conversation.item.create" if isinstance(event.get("item"), dict):
+                return event | {"item": _item_read(event["item"])}
+        return event
+
+    def write(self, event: Json) -> Json | None:
+        """None: beta has no such event."""
+        kind = event["type"]
+        if kind in _NOT_IN_BETA:
+            return None
+        for ga, beta in _EVENTS.items():
+            if kind.startswith(ga):
+                return event | {"type": beta + kind.removeprefix(ga)}
+        if kind == "conversation.item.added":
+            event = event | {"type": "conversation.item.created"}
+        if "session" in event:
+            event = event | {"session": self._session_shown(event["session"])}
+        if "item" in event:
+            event = event | {"item": _item_shown(event["item"])}
+        if "response" in event:
+            event = event | {"response": self._response_shown(event["response"])}
+        return event
+
+    def param(self, name: str | None) -> str | None:
+        """A path of GA in beta's names: session.audio.input.format → session.input_audio_format."""
+        whole, _, path = (name or "").partition(".")
+        for beta, ga in {"session": _SESSION, "response": _RESPONSE}.get(whole, {}).items():
+            if path == ga or path.startswith((f"{ga}.", f"{ga}[")):
+                return f"{whole}.{beta}{path.removeprefix(ga)}"
+        return name
+
+    def _session(self, given: Json) -> Json:
+        session = {name: value for name, value in given.items() if name != "client_secret"}
+        self._take_temperature(session, "session", keep=True)
+        return _nested(session, _SESSION, "session")
+
+    def _take_temperature(self, given: Json, whole: str, *, keep: bool) -> None:
+        if (value := given.pop("temperature", None)) is None:
+            return
+        param = f"{whole}.temperature"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Fault("invalid_type", f"Invalid type for '{param}': expected a decimal.", param)
+        if not COOLEST <= value <= WARMEST:
+            side, limit = ("below_min", COOLEST) if value < COOLEST else ("above_max", WARMEST)
+            told = f"Expected a value between {COOLEST} and {WARMEST}, but got {value} instead."
+            raise Fault(f"decimal_{side}_value", f"Invalid '{param}'. {told} The limit is {limit}.", param)
+        if keep:
+            self._temperature = float(value)
+
+    def _session_shown(self, session: Json) -> Json:
+        if session.get("type") == "transcription":
+            return _flat(session, _SESSION)
+        shown = _flat(session, _SESSION) | {"temperature": self._temperature}
+        voice, choice = shown["voice"], shown["tool_choice"]
+        return shown | {
+            "modalities": _modalities(shown["modalities"]),
+            "model": shown["model"] if shown["model"].startswith("gpt-") else None,  # of others beta has no name
+            "voice": voice["id"] if isinstance(voice, dict) else voice,
+            "tool_choice": choice if isinstance(choice, str) else "required",
+        }
+
+    def _response_shown(self, response: Json) -> Json:
+        shown = _flat(response, _RESPONSE)
+        shown["max_output_tokens"] = shown.pop("max_response_output_tokens")  # a response has the newer name
+        items = [_item_shown(item) for item in response["output"]]
+        return shown | {
+            "output": items, "modalities": _modalities(shown["modalities"]), "temperature": self._temperature,
+        }  # fmt: skip
+
+
+def _nested(given: Json, names: Mapping[str, str], whole: str) -> Json:
+    nested: Json = {}
+    for name, value in given.items():
+        if name in _HIDDEN:
+            raise Fault("unknown_parameter", f"Unknown parameter: '{whole}.{name}'.", f"{whole}.{name}")
+        if name.endswith("_audio_format") and value is not None:
+            if not isinstance(value, str) or value not in FORMATS:
+                raise not_supported(f"{whole}.{name}", str(value)[:LONGEST_SHOWN], FORMATS)
+            value = FORMATS[value]
+        if name == "modalities" and isinstance(value, list):
+            value = ["audio"] if "audio" in value else value
+        *outer, last = names.get(name, name).split(".")
+        place = nested
+        for step in outer:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return nested
+
+
+def _flat(ga: Json, names: Mapping[str, str]) -> Json:
+    shown = {name: value for name, value in ga.items() if name not in _HIDDEN}
+    for beta, path in names.items():
+        value: Any = ga
+        for step in path.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        shown[beta] = _WORDS[value["type"]] if beta.endswith("_audio_format") and value else value
+    return shown
+
+
+def _modalities(shown: Any) -> Any:
+    """Audio never comes without its text."""
+    return ["text", "audio"] if shown == ["audio"] else shown
+
+
+def _item_read(item: Any) -> Any:
+    if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
+        return item
+    return item | {"content": [_renamed(part, _PARTS) for part in item["content"]]}
+
+
+def _item_shown(item: Json) -> Json:
+    if "content" not in item:
+        return item
+    return item | {"content": [_renamed(part, _PARTS_BACK) for part in item["content"]]}
+
+
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(part, dict) and isinstance(part.get("type"), str):
+        return part | {"type": names.get(part["type"], part["type"])}
+    return part
