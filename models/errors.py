@@ -8,7 +8,8 @@ ParleyError (500)
 ├── Cancelled (499)                         the caller asked for it
 ├── EngineClosed (503)                      the process is going away
 ├── WeightsError (503)                      a file is missing, damaged or of another model
-└── GenerationFailed (500)                  the model gave nothing that can be returned
+├── GenerationFailed (500)                  the model gave nothing that can be returned
+└── StorageFailed (502)                     a bucket that the result was to go to did not take it
 """
 
 import reprlib
@@ -89,6 +90,12 @@ class WeightsError(ParleyError):
 
 class GenerationFailed(ParleyError):
     """No take of the request gave audio that can be returned."""
+
+
+class StorageFailed(ParleyError):
+    """A bucket could not be reached, or refused; what was to be stored is not there."""
+
+    status = 502
 
 
 class _Beginning(reprlib.Repr):

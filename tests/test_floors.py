@@ -15,6 +15,7 @@ FLOORS = {
     "models.inputs": 0,
     "models.weights": 0,
     "models.audio": 1,
+    "models.songs": 1,
     "models.decoding": 1,
     "models.codecs": 2,
     "models.listening": 2,
@@ -61,6 +62,7 @@ WITHOUT_TORCH = (
     "models.inputs",
     "models.weights",
     "models.audio",
+    "models.songs",
     "container",
     "serving",
 )
