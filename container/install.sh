@@ -23,7 +23,8 @@ fi
 
 [[ -x .venv/bin/python ]] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-serving.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-listening.txt
 if [[ ${1:-} == --tests ]]; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-audiocraft.txt
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-clip.txt -r requirements-audiocraft.txt
 fi

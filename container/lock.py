@@ -10,7 +10,8 @@ requirements-cuda.lock  the same again for a GPU: torch as its default build, an
 requirements-serving.txt    what `python -m serving` needs on top.
 requirements-dev.txt    what the tests and checks need on top of both.
 
-requirements-audiocraft.txt is written by hand: nothing of what it asks for is to be resolved.
+requirements-listening.txt, requirements-clip.txt and requirements-audiocraft.txt are written by hand: nothing of what
+their packages ask for is to be resolved.
 
 There is a lock for each build of torch because pip, given the hashes of both, always takes the one of the index.
 """

@@ -75,11 +75,13 @@ def test_test_tools_are_pinned_and_none_is_in_the_image():
     assert names.isdisjoint(pin.name for pin in (*LOCKED, *SERVING))
 
 
-def test_what_the_tests_compare_with_has_hashes_and_no_pin_elsewhere():
-    peer = lock.parse((ROOT / "requirements-audiocraft.txt").read_text())
+@pytest.mark.parametrize("name", ["listening", "clip", "audiocraft"])
+def test_what_is_installed_without_its_dependencies_has_hashes_and_no_pin_elsewhere(name):
+    bare = lock.parse((ROOT / f"requirements-{name}.txt").read_text())
     dev = lock.parse((ROOT / "requirements-dev.txt").read_text())
-    assert [pin.name for pin in peer if len(pin.hashes) != 1] == []
-    assert {pin.name for pin in peer}.isdisjoint(pin.name for pin in (*LOCKED, *SERVING, *dev))
+    assert bare
+    assert [pin.name for pin in bare if not pin.hashes] == []
+    assert {pin.name for pin in bare}.isdisjoint(pin.name for pin in (*LOCKED, *SERVING, *dev))
 
 
 def test_the_hosting_is_pinned_as_declared_and_is_not_in_the_image():
