@@ -92,6 +92,23 @@ def test_channels_are_averaged(tmp_path, channels):
     np.testing.assert_allclose(read_prompt(tmp_path / "file"), parts.mean(axis=0, keepdims=True), atol=1e-6)
 
 
+@pytest.mark.parametrize("native", [1, 2, 6])
+def test_two_channels_are_the_first_two_or_the_only_one_twice(tmp_path, native):
+    """As audiocraft/data/audio_utils.py, convert_audio_channels."""
+    given = np.concatenate([tone(0.2) / (1 + c) for c in range(native)])
+    soundfile.write(tmp_path / "file.wav", given.T, RATE, subtype="FLOAT")
+    audio = read_prompt(tmp_path / "file.wav", channels=2)
+    np.testing.assert_array_equal(audio, given[[0, min(1, native - 1)]])
+
+
+def test_each_channel_is_resampled_alone(tmp_path):
+    given = np.concatenate([tone(0.5), 0.5 * tone(0.5)])
+    soundfile.write(tmp_path / "file.wav", given.T, 48_000, subtype="FLOAT")
+    audio = read_prompt(tmp_path / "file.wav", channels=2)
+    assert audio.shape == (2, pytest.approx(given.shape[1] * RATE / 48_000, abs=1))
+    np.testing.assert_allclose(audio[1], 0.5 * audio[0], atol=1e-6)
+
+
 def test_a_video_gives_its_sound(tmp_path):
     video = ("-f", "lavfi", "-i", "color=size=16x16:duration=1:rate=5", "-f", "lavfi", "-i", "sine=220:duration=1")
     ffmpeg(*video, "-c:v", "mpeg4", "-c:a", "aac", "-f", "mp4", str(tmp_path / "file"))

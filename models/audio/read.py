@@ -1,4 +1,4 @@
-"""A caller's recording → mono float32 at the sample rate asked for.
+"""A caller's recording → float32 at the sample rate, and with the channels, asked for.
 
 Knows containers only by name: ffmpeg reads them, by content, from one open file, and may open nothing else.
 """
@@ -34,18 +34,26 @@ RESTRICTIONS = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
 
 
 def read_audio(
-    source: AudioSource, *, field: str, sample_rate: int, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS
+    source: AudioSource,
+    *,
+    field: str,
+    sample_rate: int,
+    channels: int = 1,
+    max_bytes: int = MAX_BYTES,
+    max_seconds: float = MAX_SECONDS,
 ) -> Audio:
-    """Decode, mix to mono (the mean of all channels) and resample (soxr HQ): [1, L], L > 0, at `sample_rate` Hz.
+    """Decode and resample (soxr HQ): [C, L], L > 0, at `sample_rate` Hz and of as many channels as asked for.
 
+    channels: 1, the mean of all the recording has, or 2, its first two or its only one twice.
     field: the public name of the input, for errors. max_seconds: of the recording, checked while it is decoded.
     Raises UnreadableAudio for anything that is no audio file of a format in READ_FORMATS, is empty, damaged, too
     large, too long, or no regular file; ParleyError where ffmpeg is missing.
     """
     with open_source(source, field, max_bytes) as descriptor:
-        native_rate, channels = _probe(descriptor, field)
-        with closing(_decode(descriptor, field, native_rate, channels)) as pieces:
-            audio = _collect(pieces, field, native_rate, sample_rate, max_seconds)
+        native_rate, native_channels = _probe(descriptor, field)
+        with closing(_decode(descriptor, field, native_rate, native_channels)) as pieces:
+            fitting = (_with_channels(piece, channels) for piece in pieces)
+            audio = _collect(fitting, field, native_rate, sample_rate, channels, max_seconds)
     # A NaN fails every comparison, so this finds it too.
     if not np.abs(audio).max(initial=0.0) <= LARGEST_SAMPLE:
         raise UnreadableAudio(field, "holds samples that are no numbers, or far beyond full scale. Export it again.")
@@ -75,8 +83,8 @@ def _probe(descriptor: int, field: str) -> tuple[int, int]:
     return native_rate, channels
 
 
-def _decode(descriptor: int, field: str, native_rate: int, channels: int) -> Generator[npt.NDArray[np.float32]]:
-    """The recording in pieces [L], mixed to mono, at its own rate."""
+def _decode(descriptor: int, field: str, native_rate: int, channels: int) -> Generator[Audio]:
+    """The recording in pieces [C, L], at its own rate."""
     source = ffmpeg.input(descriptor_url(descriptor), **RESTRICTIONS, threads=1)["a:0"]
     # A frame or two that fail are common at the ends of mp3 files; a tenth of them means a damaged recording.
     decoded = source.output("pipe:1", f="f32le", ar=native_rate, ac=channels).global_args("-max_error_rate", "0.1")
@@ -85,18 +93,26 @@ def _decode(descriptor: int, field: str, native_rate: int, channels: int) -> Gen
         for piece in iter(process.read, b""):
             if time.monotonic() > deadline:
                 raise UnreadableAudio(field, f"takes over {DECODE_SECONDS:g} s to decode. Send it as wav or flac.")
-            yield parser.push(piece).mean(axis=0)
+            yield parser.push(piece)
         if process.wait():
             raise UnreadableAudio(field, "is damaged: its audio cannot be decoded. Export it again.")
 
 
+def _with_channels(audio: Audio, channels: int) -> Audio:
+    """[C, L] → [channels, L], as read_audio says."""
+    if channels == 1:
+        return audio.mean(axis=0, keepdims=True)
+    return np.repeat(audio, channels, axis=0) if audio.shape[0] == 1 else audio[:channels]
+
+
 def _collect(
-    pieces: Iterator[npt.NDArray[np.float32]], field: str, native_rate: int, sample_rate: int, max_seconds: float
+    pieces: Iterator[Audio], field: str, native_rate: int, sample_rate: int, channels: int, max_seconds: float
 ) -> Audio:
-    """Resample and join [L] pieces → [1, L]; stops as soon as they pass `max_seconds`."""
-    resampler = soxr.ResampleStream(native_rate, sample_rate, 1, dtype="float32", quality="HQ")
-    resampled, length = [], 0
-    for piece in pieces:
+    """Resample and join [C, L] pieces; stops as soon as they pass `max_seconds`."""
+    resampler = soxr.ResampleStream(native_rate, sample_rate, channels, dtype="float32", quality="HQ")
+    resampled: list[npt.NDArray[np.float32]] = []  # [L, C] each, soxr's layout
+    length = 0
+    for piece in (piece.T for piece in pieces):
         length += len(piece)
         if length > max_seconds * native_rate:
             raise UnreadableAudio(field, f"is longer than {max_seconds:g} seconds, the most that is read. Cut it.")
@@ -104,5 +120,5 @@ def _collect(
     if length == 0:
         raise UnreadableAudio(field, "holds no sample of audio. Send a recording.")
     if native_rate != sample_rate:
-        resampled.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(resampled)[np.newaxis]
+        resampled.append(resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True))
+    return np.ascontiguousarray(np.concatenate(resampled).T)

@@ -5,6 +5,7 @@ from typing import Self
 
 from models.codecs.dac import DacCodec
 from models.decoding.cache import KeyValuePool
+from models.decoding.public_codes import check_codes
 from models.decoding.runtime import Runtime
 from models.decoding.sequence import Wait
 from models.dia.dialogue import Dialogue
@@ -13,7 +14,7 @@ from models.dia.layers import Packs
 from models.dia.model import DiaNetwork
 from models.dia.plan import Plan, make_plan
 from models.dia.tokenizer import TEXT_LIMIT
-from models.dia.voice import VoiceCache, check_codes, read_voice
+from models.dia.voice import VoiceCache, read_voice
 from models.errors import InvalidRequest, WeightsError
 from models.request import AudioChunk, AudioGenerationRequest
 from models.weights import CheckpointPaths, refuse_folder
@@ -61,7 +62,9 @@ class DiaPipeline:
             raise InvalidRequest("model", f"is {request.model!r}; {self.name!r} is loaded here.")
         buffer = None
         if request.buffer_speech_tokens is not None and len(request.buffer_speech_tokens):
-            buffer = check_codes(request.buffer_speech_tokens, self.codec, "buffer_speech_tokens")
+            buffer = check_codes(
+                request.buffer_speech_tokens, "buffer_speech_tokens", self.codec.codebooks, self.codec.codebook_size
+            )
         window, plain_text = self.decoder.max_frames, self.network.config.plain_text
         voice = read_voice(request, self.codec, window, plain_text=plain_text)
         limit = TEXT_LIMIT - self.network.config.end_mark

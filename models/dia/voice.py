@@ -13,6 +13,7 @@ import numpy as np
 from models.audio.read import read_audio
 from models.audio.silence import cut_at_pause, is_silent, level, trim_silence, voiced_seconds
 from models.codecs.dac import DacCodec
+from models.decoding.public_codes import check_codes
 from models.dia.script import cut_transcript, estimate_seconds, parse_script
 from models.errors import InvalidRequest, UnreadableAudio
 from models.request import Audio, AudioGenerationRequest
@@ -45,7 +46,7 @@ def read_voice(
     if request.audio_prompt is not None:
         return _from_audio(request, codec.sample_rate, longest, plain_text)
     if len(request.audio_prompt_tokens):
-        codes = check_codes(request.audio_prompt_tokens, codec, "audio_prompt_tokens")
+        codes = check_codes(request.audio_prompt_tokens, "audio_prompt_tokens", codec.codebooks, codec.codebook_size)
         seconds = codes.shape[1] / codec.frame_rate
         if seconds > longest:
             raise InvalidRequest(
@@ -56,25 +57,6 @@ def read_voice(
         words, notes = _transcript(request, seconds, plain_text)
         return Voice(words, seconds, codes=codes, notes=notes)
     return None
-
-
-def check_codes(codes: object, codec: DacCodec, field: str) -> np.ndarray:
-    """Public codes, [N, K] or flat of length N·K → int64 [K, N]. Raises InvalidRequest."""
-    K = codec.codebooks
-    array = np.asarray(codes, dtype=np.int64)
-    if array.ndim == 1 and array.size % K == 0:
-        array = array.reshape(-1, K)
-    if array.ndim != 2 or array.shape[1] != K:
-        raise InvalidRequest(
-            field, f"has shape {array.shape}; it must be [N, {K}], or flat and a multiple of {K} long."
-        )
-    wrong = np.argwhere((array < 0) | (array >= codec.codebook_size))
-    if len(wrong):
-        n, k = wrong[0]
-        raise InvalidRequest(
-            field, f"holds {array[n, k]} in frame {n}, codebook {k}; codes are 0 to {codec.codebook_size - 1}."
-        )
-    return array.T.copy()
 
 
 class VoiceCache:
