@@ -1,5 +1,6 @@
 """weights/manifest.json and the rules it must keep."""
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,78 @@ def test_the_old_model_and_the_pickle_are_refused_with_a_reason():
     assert "pickle" in refused["nari-labs/Dia-1.6B-0626"].reason
 
 
-def test_no_fetched_file_is_a_pickle():
-    names = [pin.file for checkpoint in load_manifest().checkpoints for pin in checkpoint.pins]
-    assert all(name.endswith((".json", ".safetensors")) for name in names)
+MUSIC = ("small", "medium", "large", "melody", "melody-large")
+PICKLES = (".bin", ".th", ".bin*")
+
+
+def test_every_published_checkpoint_of_music_and_sound_is_there():
+    names = [f"musicgen-{size}" for size in (*MUSIC, *(f"stereo-{size}" for size in MUSIC))]
+    assert load_manifest().names == ("dia", *names, "audiogen-medium", "multi-band-diffusion")
+    for name in names:
+        (repository,) = load_manifest().checkpoint(name).repositories
+        assert (repository.target, repository.repo) == ("model", f"facebook/{name}")
+        assert repository.revision is not None
+        assert repository.licence == "CC-BY-NC-4.0"
+
+
+def test_revisions_of_different_repositories_differ():
+    repositories = [repository for checkpoint in load_manifest().checkpoints for repository in checkpoint.repositories]
+    revisions = [repository.revision for repository in repositories if repository.revision]
+    assert len(set(revisions)) == len(revisions) == len(repositories) - 1, "but one repository has one"
+
+
+def test_audiogen_has_its_weights_pinned_and_brings_its_text_encoder():
+    model, text = load_manifest().checkpoint("audiogen-medium").repositories
+    assert model.is_pinned
+    assert sorted(model.files) == ["compression_state_dict.bin", "state_dict.bin"]
+    assert (text.target, text.repo, list(text.files)) == ("text", "google-t5/t5-large", ["model.safetensors"])
+    assert text.choose(["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"]) == [
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("offered", "taken"),
+    [
+        (["model.safetensors", "pytorch_model.bin"], ["model.safetensors"]),
+        (
+            ["model-1-of-2.safetensors", "model-2-of-2.safetensors", "model.safetensors.index.json", "state_dict.bin"],
+            ["model-1-of-2.safetensors", "model-2-of-2.safetensors", "model.safetensors.index.json"],
+        ),
+        (["pytorch_model.bin", "state_dict.bin", "compression_state_dict.bin"], ["pytorch_model.bin"]),
+    ],
+)
+def test_of_musicgen_the_weights_are_taken_in_the_best_format_there_is(offered, taken):
+    (repository,) = load_manifest().checkpoint("musicgen-large").repositories
+    small = ["config.json", "tokenizer.json"]
+    assert repository.choose([*offered, *small, "README.md", ".gitattributes"]) == [*small, *taken]
+
+
+def test_pickles_are_fetched_only_for_loaders_that_run_nothing_of_them():
+    """Dia's are never: torch.load with weights_only reads those of models.musicgen and models.codecs."""
+    with_pickles = {
+        checkpoint.name
+        for checkpoint in load_manifest().checkpoints
+        for repository in checkpoint.repositories
+        for name in (*repository.files, *" | ".join(repository.take).split(" | "))
+        if name.endswith(PICKLES)
+    }
+    assert with_pickles == set(load_manifest().names) - {"dia"}
+
+
+def test_every_pickle_is_opened_with_weights_only():
+    calls = [
+        node
+        for path in (Path(__file__).parents[1] / "models").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads")
+    ]
+    assert calls, "the loaders of music open some"
+    for call in calls:
+        options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert options.get("weights_only") == "True", ast.unparse(call)
 
 
 def test_size_and_digest_follow_from_the_files():

@@ -24,6 +24,7 @@ from models.weights import Manifest, hub
 REVISIONS = {"makers/voice": "a" * 40, "makers/codec": "b" * 40}
 LICENCES = {"makers/voice": "Apache-2.0", "makers/codec": "MIT"}
 SHARD = "model.safetensors"
+LARGE = (".safetensors", ".bin", ".th")  # files that the hub keeps apart, with their sha256
 
 
 def _noise(size: int, seed: int) -> bytes:
@@ -59,6 +60,23 @@ def manifest_entries() -> dict[str, Any]:
     refused = [{"repo": "nari-labs/Dia-1.6B", "reason": "it is another model"}]
     checkpoint = {"name": "dia", "title": "Small voice", "repositories": repositories}
     return {"version": 1, "checkpoints": [checkpoint], "refused": refused}
+
+
+def open_entries() -> dict[str, Any]:
+    """The JSON of a manifest that leaves the voice to its first download, and the codec's revision as well."""
+    entries = manifest_entries()
+    voice, codec = entries["checkpoints"][0]["repositories"]
+    for repository, wanted in ((voice, ["config.json", "model*.safetensors | old*.bin"]), (codec, ["config.json"])):
+        del repository["files"]
+        repository |= {"take": wanted, "unpinned": "nobody published them"}
+    codec["take"].append(SHARD)
+    codec["revision"] = None
+    return entries
+
+
+def git_sha1(data: bytes) -> str:
+    """What git names these bytes by."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def small_manifest() -> Manifest:
@@ -99,6 +117,8 @@ class StandInHub:
     cuts: dict[tuple[str, str], list[int]] = field(default_factory=dict)  # bytes sent before each cut, used up
     status: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)  # code and X-Error-Code
     takes_ranges: bool = True
+    listed: list[str] | None = None  # names that it lists, if not those it has
+    commit: str | None = None  # the commit that it shows, if not the revision asked for
     hold: dict[tuple[str, str], tuple[int, threading.Event]] = field(default_factory=dict)  # waits after some bytes
     requests: list[tuple[str, tuple[str, str], dict[str, str]]] = field(default_factory=list)
 
@@ -127,11 +147,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=True)
 
     def _answer(self, with_body: bool) -> None:
+        if listing := re.fullmatch(r"/api/models/(\w+/\w+)(?:/revision/(\w+))?\?blobs=.*", self.path):
+            return self._list(listing[1], listing[2])
         match = re.fullmatch(r"/(store/)?(\w+/\w+)/resolve/(\w+)/([\w.-]+)", self.path)
         assert match is not None, self.path
         key = (match[2], match[4])
         headers = {name.lower(): value for name, value in self.headers.items()}
-        sends_bytes = with_body and (match[1] is not None or not key[1].endswith(".safetensors"))
+        sends_bytes = with_body and (match[1] is not None or not key[1].endswith(LARGE))
         self.hub.requests.append(("bytes" if sends_bytes else self.command, key, headers))
         if match[3] != REVISIONS.get(key[0]):
             return self._fail(404, "RevisionNotFound")
@@ -139,7 +161,33 @@ class _Handler(BaseHTTPRequestHandler):
             return self._fail(*self.hub.status[key])
         if sends_bytes:
             return self._send(key)
-        return self._offer(key, redirect=key[1].endswith(".safetensors"))
+        return self._offer(key, redirect=key[1].endswith(LARGE))
+
+    def _list(self, repo: str, revision: str | None) -> None:
+        """The hub's word on the files of a repository: the newest revision if none is named."""
+        self.hub.requests.append(("list", (repo, ""), {}))
+        if (repo, "") in self.hub.status:
+            self._fail(*self.hub.status[repo, ""])
+            return
+        if revision not in (None, REVISIONS.get(repo)):
+            self._fail(404, "RevisionNotFound")
+            return
+        names = self.hub.listed or [file for owner, file in self.hub.bodies if owner == repo]
+        siblings = [self._sibling(repo, name) for name in names]
+        body = json.dumps({"id": repo, "sha": self.hub.commit or REVISIONS[repo], "siblings": siblings}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _sibling(self, repo: str, name: str) -> dict[str, Any]:
+        key = (repo, name)
+        data = self.hub.offered.get(key, self.hub.bodies.get(key, b""))
+        blob = {"rfilename": name, "size": len(data), "blobId": git_sha1(data)}
+        if not name.endswith(LARGE):
+            return blob
+        return blob | {"lfs": {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 134}}
 
     def _fail(self, status: int, code: str) -> None:
         self.send_response(status)
@@ -158,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("X-Linked-ETag", f'"{hashlib.sha256(data).hexdigest()}"')
             self.send_header("Content-Length", "0")
         else:
-            self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
+            self.send_header("ETag", f'"{git_sha1(data)}"')
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
 

@@ -9,9 +9,11 @@ from models.errors import WeightsError
 from models.weights.choice import find_builtin
 from models.weights.disk import BUILTIN, WEIGHTS_DIR, has_size, locate, verify
 from models.weights.download import INCOMING, fetch
-from models.weights.manifest import Checkpoint, Manifest, load_manifest
+from models.weights.lock import pinned
+from models.weights.manifest import Checkpoint, Manifest, Repository, load_manifest
 from models.weights.progress import readable
 
+UNKNOWN = "size known at the first download"
 EPILOG = """environment:
   PARLEY_WEIGHTS_DIR  where checkpoints lie (default: weights/ beside the package)
   HF_ENDPOINT         another address of the hub, a mirror for one
@@ -21,9 +23,11 @@ EPILOG = """environment:
 exit status: 0 done, 1 weights missing or damaged, 2 bad usage, 130 interrupted
 """
 FETCH = """Download the files of a checkpoint that are missing or wrong, at the revision of weights/manifest.json.
-Every file is checked against its size and sha256 before it is used. If it is interrupted, run it again: it goes on
-from the last byte."""
-VERIFY = """Hash every file of a checkpoint and compare with weights/manifest.json. If all are right the checkpoint
+Every file is checked against its size and sha256 before it is used. Where the manifest has none, the hub's own word
+counts, once: it is recorded in lock.json beside the files. If it is interrupted, run it again: it goes on from the
+last byte."""
+VERIFY = """Hash every file of a checkpoint and compare with weights/manifest.json, or with the lock.json of its first
+download. If all are right the checkpoint
 counts as complete from then on, so this is also how files that you copied by hand are accepted. Changes no file."""
 
 
@@ -80,11 +84,12 @@ def _verify(options: argparse.Namespace, manifest: Manifest) -> int:
 
 
 def _list(options: argparse.Namespace, manifest: Manifest) -> int:
-    for checkpoint in manifest.checkpoints:
-        print(f"{checkpoint.name}  {readable(checkpoint.size)}  {_state(checkpoint, options.root, manifest)}")
+    for asked in manifest.checkpoints:
+        checkpoint = pinned(asked, options.root) or asked
+        size = readable(checkpoint.size) if checkpoint.is_pinned else UNKNOWN
+        print(f"{checkpoint.name}  {size}  {_state(asked, options.root, manifest)}")
         for repository in checkpoint.repositories:
-            size = readable(sum(pin.size for pin in repository.pins))
-            print(f"  {repository.target}  {size}  {repository.licence}  {repository.repo} @ {repository.revision}")
+            _show(repository)
     here = "complete" if find_builtin(options.root) else "not here"
     print(f"{BUILTIN}  {here}, part of the source")
     for refusal in manifest.refused:
@@ -92,10 +97,21 @@ def _list(options: argparse.Namespace, manifest: Manifest) -> int:
     return 0
 
 
-def _state(checkpoint: Checkpoint, root: Path, manifest: Manifest) -> str:
-    if locate(checkpoint.name, root, manifest=manifest):
+def _show(repository: Repository) -> None:
+    size = readable(sum(pin.size for pin in repository.pins)) if repository.is_pinned else UNKNOWN
+    revision = repository.revision or "the newest revision"
+    print(f"  {repository.target}  {size}  {repository.licence}  {repository.repo} @ {revision}")
+    if repository.unpinned:
+        print(f"    not pinned by the manifest, because {repository.unpinned}")
+
+
+def _state(asked: Checkpoint, root: Path, manifest: Manifest) -> str:
+    if locate(asked.name, root, manifest=manifest):
         return "complete"
-    folder = root / checkpoint.name
+    checkpoint, folder = pinned(asked, root), root / asked.name
+    if checkpoint is None:
+        begun = folder.exists() or (root / INCOMING / asked.name).exists()
+        return f"{'begun' if begun else 'not here'}: python -m models.weights fetch {asked.name}"
     whole = sum(has_size(folder / pin.path, pin.size) for pin in checkpoint.pins)
     if whole == len(checkpoint.pins):
         return f"all files here, not checked: python -m models.weights verify {checkpoint.name}"

@@ -94,7 +94,7 @@ def _dia(environ: Mapping[str, str], root: Path, progress: Progress, manifest: M
         return paths
     if is_all_there(checkpoint, root):
         return verify(DIA, root, progress, manifest=manifest)
-    barred = _offline_switch(environ) or hub.why_unreachable(checkpoint.pins[0], HUB_TIMEOUT_SECONDS)
+    barred = _offline_switch(environ) or hub.why_unreachable(checkpoint.repositories[0], HUB_TIMEOUT_SECONDS)
     if barred is None:
         return fetch(DIA, root, progress, manifest=manifest)
     for part in ("model", "codec"):

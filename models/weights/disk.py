@@ -1,8 +1,9 @@
 """Checkpoints on disk: where they lie, which are complete, what their bytes hash to. Knows no hub.
 
-root/NAME/{model,codec}/    the files of a checkpoint
-root/NAME/.verified.json    the marker, written last: which pins were checked, and the size and time of each file then
-root/.incoming/             downloads under way
+root/NAME/{model,codec,text}/  the files of a checkpoint
+root/NAME/lock.json            what its files were at the first download, where the manifest does not say
+root/NAME/.verified.json       the marker, written last: which pins were checked, and each file's size and time then
+root/.incoming/                downloads under way
 """
 
 import hashlib
@@ -13,13 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import WeightsError
+from models.weights.lock import LOCK, pinned
 from models.weights.manifest import SOURCE_WEIGHTS, Checkpoint, Manifest, Pin, load_manifest
 from models.weights.progress import Meter, Progress, readable, silent
 from models.weights.refuse import refuse_folder, refuse_pickle
 
 MARKER = ".verified.json"
 BUILTIN, RANDOM = "dia-builtin", "dia-random"
-LOCAL_NAMES = (BUILTIN, RANDOM)  # made by Parley itself, so no manifest pins them
+RANDOM_MUSIC, RANDOM_SOUND = "musicgen-random", "audiogen-random"
+LOCAL_PARTS = {  # made by Parley itself, so no manifest pins them; and the folders that each has
+    BUILTIN: ("model", "codec"),
+    RANDOM: ("model", "codec"),
+    RANDOM_MUSIC: ("model",),
+    RANDOM_SOUND: ("model",),
+}
 _BLOCK = 1 << 20  # bytes read at once
 
 
@@ -33,11 +41,16 @@ WEIGHTS_DIR = weights_dir(os.environ)
 
 @dataclass(frozen=True)
 class CheckpointPaths:
-    """A complete checkpoint: the folders of the model and of its codec, both in the hub's format."""
+    """A complete checkpoint: the folders of the model and of its codec, if that has one of its own."""
 
     name: str
     model: Path
     codec: Path
+
+    @property
+    def text(self) -> Path:
+        """The folder of the text encoder, where the model's own does not hold it."""
+        return self.model.parent / "text"
 
 
 @dataclass(frozen=True)
@@ -58,13 +71,15 @@ def locate(name: str, root: Path | None = None, *, manifest: Manifest | None = N
     """The checkpoint if all of it is on disk, else None. Looks at sizes and times, hashes nothing.
 
     A pinned checkpoint is complete when its marker says so and no file changed since; one that Parley makes itself
-    is complete when both its folders hold a configuration and safetensors. Raises WeightsError for an unknown name
+    is complete when each of its folders holds a configuration and safetensors. Raises WeightsError for an unknown name
     and for a local folder that holds nothing but pickles.
     """
     root = root or WEIGHTS_DIR
-    if name in LOCAL_NAMES:
+    if name in LOCAL_PARTS:
         return paths_in(root, name) if is_local_complete(paths_in(root, name)) else None
-    checkpoint = (manifest or load_manifest()).checkpoint(name)
+    checkpoint = pinned((manifest or load_manifest()).checkpoint(name), root)
+    if checkpoint is None:
+        return None
     folder = root / name
     try:
         marker = json.loads((folder / MARKER).read_bytes())
@@ -76,7 +91,8 @@ def locate(name: str, root: Path | None = None, *, manifest: Manifest | None = N
 
 def is_all_there(checkpoint: Checkpoint, root: Path) -> bool:
     """Whether every file has its size, whatever it holds: copied by hand, or of a check that never ended."""
-    return all(has_size(root / checkpoint.name / pin.path, pin.size) for pin in checkpoint.pins)
+    known = pinned(checkpoint, root)
+    return known is not None and all(has_size(root / known.name / pin.path, pin.size) for pin in known.pins)
 
 
 def has_size(path: Path, size: int) -> bool:
@@ -88,20 +104,28 @@ def stamp_of(path: Path) -> Stamp:
     return Stamp(status.st_size, int(status.st_mtime))
 
 
-def hash_file(path: Path, job: str, progress: Progress = silent) -> tuple[str, Stamp]:
-    """(sha256 in hex, the file's stamp when it was opened). Reads from disk what a later load will read."""
-    digest = hashlib.sha256()
+@dataclass(frozen=True)
+class Found:
+    """What a file turned out to hold."""
+
+    stamp: Stamp  # when it was opened
+    sha256: str
+
+
+def hash_file(path: Path, job: str, progress: Progress = silent) -> Found:
+    """Reads from disk what a later load will read."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
+        digest = hashlib.sha256()
         meter = Meter(job, status.st_size, progress)
         while block := file.read(_BLOCK):
             digest.update(block)
             meter.advance(len(block))
-    return digest.hexdigest(), Stamp(status.st_size, int(status.st_mtime))
+    return Found(Stamp(status.st_size, int(status.st_mtime)), digest.hexdigest())
 
 
-def examine(pin: Pin, folder: Path, progress: Progress = silent) -> Stamp:
-    """The stamp of a file that holds what its pin says; raises WeightsError that says what is wrong with it."""
+def examine(pin: Pin, folder: Path, progress: Progress = silent) -> Found:
+    """What a file holds, if it is what its pin says; raises WeightsError that says what is wrong with it."""
     path = folder / pin.path
     if not path.is_file():
         raise WeightsError(f"{pin.path} is missing")
@@ -109,12 +133,26 @@ def examine(pin: Pin, folder: Path, progress: Progress = silent) -> Stamp:
         raise WeightsError(f"{pin.path} has {path.stat().st_size} bytes, the manifest says {pin.size}")
     progress(f"checking {pin.path}, {readable(pin.size)}")
     try:
-        got, stamp = hash_file(path, f"checking {pin.path}", progress)
+        found = hash_file(path, f"checking {pin.path}", progress)
     except OSError as error:
         raise WeightsError(f"{pin.path} cannot be read ({error.strerror})") from error
-    if got != pin.sha256:
-        raise WeightsError(f"{pin.path} has sha256 {got}, the manifest says {pin.sha256}")
-    return stamp
+    if fault := other_than_pinned(pin, path, found):
+        raise WeightsError(f"{pin.path} has {fault}")
+    return found
+
+
+def other_than_pinned(pin: Pin, path: Path, found: Found) -> str | None:
+    """Which hash is another one, in words that follow "has"; None if the file is what its pin says."""
+    if pin.sha256 is not None:
+        return None if found.sha256 == pin.sha256 else f"sha256 {found.sha256}, the manifest says {pin.sha256}"
+    got = _git_sha1(path)
+    return None if got == pin.git_sha1 else f"git's hash {got}, the hub says {pin.git_sha1}"
+
+
+def _git_sha1(path: Path) -> str:
+    """Of a file small enough for git itself."""
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
 
 
 def write_marker(checkpoint: Checkpoint, root: Path, stamps: Mapping[str, Stamp]) -> None:
@@ -138,12 +176,19 @@ def verify(
     Raises WeightsError that names every file that is missing or wrong, and changes none of them.
     """
     root = root or WEIGHTS_DIR
-    checkpoint = (manifest or load_manifest()).checkpoint(name)
+    asked = (manifest or load_manifest()).checkpoint(name)
+    checkpoint = pinned(asked, root)
+    if checkpoint is None:
+        raise WeightsError(
+            f"Nothing is known to verify {asked.title} against: of some of its files no sha256 is published. Either "
+            f"copy {LOCK} into {root / name} from where they were fetched, or run python -m models.weights fetch {name}"
+            ": it asks the hub once what they are, and downloads only what is missing."
+        )
     stamps: dict[str, Stamp] = {}
     faults = []
     for pin in checkpoint.pins:
         try:
-            stamps[pin.path] = examine(pin, root / name, progress)
+            stamps[pin.path] = examine(pin, root / name, progress).stamp
         except WeightsError as error:
             faults.append(str(error))
     if faults:
@@ -171,8 +216,9 @@ def _marker(checkpoint: Checkpoint, stamps: Mapping[str, Stamp]) -> dict[str, ob
 
 
 def is_local_complete(paths: CheckpointPaths) -> bool:
-    """Whether both folders hold a configuration and safetensors; raises WeightsError where they hold pickles only."""
-    for folder in (paths.model, paths.codec):
+    """Whether each folder holds a configuration and safetensors; raises WeightsError where one holds pickles only."""
+    for part in LOCAL_PARTS[paths.name]:
+        folder = paths.model.parent / part
         refuse_pickle(folder)
         if not ((folder / "config.json").is_file() and any(folder.glob("*.safetensors"))):
             return False

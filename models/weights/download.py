@@ -6,7 +6,7 @@ last one, so a fetch that is killed at any moment leaves something to go on from
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,14 +18,16 @@ from models.weights import hub
 from models.weights.disk import (
     WEIGHTS_DIR,
     CheckpointPaths,
-    Stamp,
+    Found,
     drop_marker,
     examine,
     hash_file,
     locate,
+    other_than_pinned,
     paths_in,
     write_marker,
 )
+from models.weights.lock import pinned, with_contents, write_lock
 from models.weights.manifest import Checkpoint, Manifest, Pin, load_manifest
 from models.weights.progress import Progress, readable, silent
 
@@ -36,7 +38,10 @@ _LOCK_SECONDS = 0.1  # of trying before we say that we wait
 def fetch(
     name: str, root: Path | None = None, progress: Progress = silent, *, manifest: Manifest | None = None
 ) -> CheckpointPaths:
-    """Make a pinned checkpoint complete on disk; asks the hub only for files that are missing or wrong.
+    """Make a checkpoint of the manifest complete on disk; asks the hub only for files that are missing or wrong.
+
+    Where the manifest pins no sha256, the hub is asked once what the files are; what came is checked against that,
+    recorded in root/NAME/lock.json, and checked against the record ever after.
 
     Raises WeightsError with the cause and the way out. Call it again to go on where it stopped.
     """
@@ -71,37 +76,56 @@ def _alone(checkpoint: Checkpoint, root: Path, progress: Progress) -> Iterator[N
         yield
 
 
-def _complete(checkpoint: Checkpoint, root: Path, progress: Progress) -> CheckpointPaths:
-    folder = root / checkpoint.name
-    stamps, missing = _take_stock(checkpoint, folder, progress)
-    drop_marker(checkpoint, root)
-    parts = {pin: _part(pin, checkpoint, root) for pin in missing}
-    _check_room(checkpoint, parts, root)
+def _complete(asked: Checkpoint, root: Path, progress: Progress) -> CheckpointPaths:
+    folder = root / asked.name
+    known = pinned(asked, root)
+    pins = known.pins if known else _ask_what_they_are(asked, progress)
+    found, missing = _take_stock(pins, folder, progress)
+    drop_marker(asked, root)
+    parts = {pin: _part(pin, asked, root) for pin in missing}
+    _check_room(asked, parts, root)
     for pin, part in parts.items():
-        stamps[pin.path] = _bring(pin, part, folder, progress)
-    write_marker(checkpoint, root, stamps)
-    shutil.rmtree(root / INCOMING / checkpoint.name, ignore_errors=True)
-    progress(f"{checkpoint.title} is complete in {folder}, {readable(checkpoint.size)}")
-    return paths_in(root, checkpoint.name)
+        found[pin.path] = _bring(pin, part, folder, progress)
+    if known is None:
+        known = with_contents(asked, pins, {path: file.sha256 for path, file in found.items()})
+        write_lock(asked, known, root)
+    write_marker(known, root, {path: file.stamp for path, file in found.items()})
+    shutil.rmtree(root / INCOMING / asked.name, ignore_errors=True)
+    progress(f"{asked.title} is complete in {folder}, {readable(known.size)}")
+    return paths_in(root, asked.name)
 
 
-def _take_stock(checkpoint: Checkpoint, folder: Path, progress: Progress) -> tuple[dict[str, Stamp], list[Pin]]:
-    """(stamps of the files that are right already, pins of the others)."""
-    stamps: dict[str, Stamp] = {}
+def _ask_what_they_are(checkpoint: Checkpoint, progress: Progress) -> tuple[Pin, ...]:
+    """All files of a checkpoint that the manifest does not pin whole, as the hub offers them now."""
+    pins: list[Pin] = []
+    for repository in checkpoint.repositories:
+        if repository.is_pinned:
+            pins += repository.pins
+            continue
+        progress(
+            f"the sha256 of the files of {repository.repo} are recorded at this download, because {repository.unpinned}"
+        )
+        pins += hub.offers(repository)
+    return tuple(pins)
+
+
+def _take_stock(pins: Iterable[Pin], folder: Path, progress: Progress) -> tuple[dict[str, Found], list[Pin]]:
+    """(the files that are right already, pins of the others)."""
+    found: dict[str, Found] = {}
     missing = []
-    for pin in checkpoint.pins:
+    for pin in pins:
         try:
-            stamps[pin.path] = examine(pin, folder, progress)
+            found[pin.path] = examine(pin, folder, progress)
         except WeightsError as error:
             if (folder / pin.path).exists():
                 progress(f"{error}; fetching it again")
             missing.append(pin)
-    return stamps, missing
+    return found, missing
 
 
 def _part(pin: Pin, checkpoint: Checkpoint, root: Path) -> Path:
     """Where the file grows. Named by its hash too, so that a newer pin never goes on from an older file."""
-    return root / INCOMING / checkpoint.name / f"{pin.path}.{pin.sha256[:12]}.part"
+    return root / INCOMING / checkpoint.name / f"{pin.path}.{(pin.sha256 or pin.git_sha1 or '')[:12]}.part"
 
 
 def _check_room(checkpoint: Checkpoint, parts: dict[Pin, Path], root: Path) -> None:
@@ -115,7 +139,7 @@ def _check_room(checkpoint: Checkpoint, parts: dict[Pin, Path], root: Path) -> N
         )
 
 
-def _bring(pin: Pin, part: Path, folder: Path, progress: Progress) -> Stamp:
+def _bring(pin: Pin, part: Path, folder: Path, progress: Progress) -> Found:
     """Download one file, check it, move it to its place."""
     part.parent.mkdir(parents=True, exist_ok=True)
     progress(f"fetching {pin.path}, {readable(pin.size)}, from {pin.repo} at {pin.revision[:12]}")
@@ -127,14 +151,14 @@ def _bring(pin: Pin, part: Path, folder: Path, progress: Progress) -> Stamp:
             f"the hub, copy the files of {folder.name} to {folder} and run: python -m models.weights verify "
             f"{folder.name}"
         ) from error
-    got, stamp = hash_file(part, f"checking {pin.path}", progress)
-    if got != pin.sha256:
+    found = hash_file(part, f"checking {pin.path}", progress)
+    if fault := other_than_pinned(pin, part, found):
         part.unlink()
         raise WeightsError(
-            f"{pin.path}: sha256 {got}, the manifest says {pin.sha256}. The file that came was deleted; fetch again, "
+            f"{pin.path}: {fault}. The file that came was deleted; fetch again, "
             "and if it comes wrong again, something between here and the hub changes it: fetch by another way."
         )
     target = folder / pin.path
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(part, target)
-    return stamp
+    return found

@@ -6,12 +6,13 @@ shard of Dia has 5 GB.
 """
 
 import os
+import re
 import threading
 import time
 from pathlib import Path
 from typing import TypeGuard
 
-from huggingface_hub import constants, get_hf_file_metadata, get_session, hf_hub_url
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -21,13 +22,15 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from models.errors import WeightsError
-from models.weights.manifest import Pin
+from models.weights.manifest import Pin, Repository
 from models.weights.progress import Meter, Progress, readable
 
 RETRY_WAITS_SECONDS = (1.0, 2.0, 4.0)  # between tries that bring no new byte; a byte starts the row again
+_COMMIT, _HASH = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -56,13 +59,48 @@ def download(pin: Pin, part: Path, progress: Progress) -> None:
         time.sleep(wait)
 
 
-def why_unreachable(pin: Pin, timeout_seconds: float) -> str | None:
-    """None if the hub offers this file, else why not; answers within the timeout whatever the network does."""
+def offers(repository: Repository) -> tuple[Pin, ...]:
+    """The files that are taken of a repository which is not pinned whole, as the hub says they are at its revision.
+
+    Of large files it says the sha256, of small ones git's hash; those that the manifest pins keep its word. Without a
+    pinned revision it is the newest commit. Raises WeightsError.
+    """
+    api = HfApi(endpoint=constants.ENDPOINT)
+    try:
+        info = api.model_info(
+            repository.repo,
+            revision=repository.revision,
+            files_metadata=True,
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,
+        )
+    except (HTTPError, OfflineModeIsEnabled) as error:
+        raise WeightsError(f"{repository.repo}: {explain(error)}") from error
+    if info.sha is None or repository.revision not in (None, info.sha):
+        raise WeightsError(f"{repository.repo}: the hub shows commit {info.sha} for revision {repository.revision}")
+    files = {sibling.rfilename: sibling for sibling in info.siblings or ()}
+    pins = {pin.file: pin for pin in repository.pins}
+    return tuple(
+        pins.get(name) or _offered(repository, info.sha, files[name]) for name in repository.choose(list(files))
+    )
+
+
+def _offered(repository: Repository, commit: str, file: RepoSibling) -> Pin:
+    path, sha256 = f"{repository.target}/{file.rfilename}", file.lfs.sha256 if file.lfs else None
+    size = file.lfs.size if file.lfs else file.size
+    git_sha1 = None if sha256 else file.blob_id
+    if not size or not _HASH.fullmatch(sha256 or git_sha1 or "") or not _COMMIT.fullmatch(commit):
+        raise WeightsError(f"{path}: the hub does not say what it is (size {size}, hash {sha256 or git_sha1})")
+    return Pin(path, repository.repo, commit, file.rfilename, size, sha256, git_sha1)
+
+
+def why_unreachable(repository: Repository, timeout_seconds: float) -> str | None:
+    """None if the hub offers this repository's first file, else why not; answers in time whatever the network does."""
     answer: list[str | None] = []
+    url = hf_hub_url(repository.repo, repository.first, revision=repository.revision)
 
     def ask() -> None:
         try:
-            get_hf_file_metadata(_url(pin), timeout=timeout_seconds)
+            get_hf_file_metadata(url, timeout=timeout_seconds)
             answer.append(None)
         except (HTTPError, OSError) as error:
             answer.append(explain(error))
@@ -115,7 +153,7 @@ def _check_offer(pin: Pin) -> None:
     if offer.size is not None and offer.size != pin.size:
         raise WeightsError(f"{pin.path}: the hub offers {offer.size} bytes, the manifest says {pin.size}")
     # The tag of a large file is its sha256; that of a small one is a git hash of 40 digits.
-    if offer.etag is not None and len(offer.etag) == 64 and offer.etag != pin.sha256:
+    if offer.etag is not None and len(offer.etag) == 64 and pin.sha256 not in (None, offer.etag):
         raise WeightsError(f"{pin.path}: the hub offers sha256 {offer.etag}, the manifest says {pin.sha256}")
 
 

@@ -5,6 +5,7 @@ that reading them takes (omegaconf.readthedocs.io, "Variable interpolation"). Re
 """
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from models.errors import WeightsError
@@ -13,10 +14,14 @@ _REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 _DEEPEST = 16  # references in a row; more of them go in a circle
 
 
-def resolve_references(config: dict[str, Any], source: str) -> dict[str, Any]:
-    """A copy of the configuration without references. Raises WeightsError, naming `source`, for one to nowhere."""
+def resolve_references(config: dict[str, Any], source: str, sections: Collection[str] | None = None) -> dict[str, Any]:
+    """A copy of the configuration without references. Raises WeightsError, naming `source`, for one to nowhere.
+
+    `sections` leaves out all but these of its top level: the folders of a training, for one, refer to its machine.
+    """
+    wanted = config if sections is None else {key: value for key, value in config.items() if key in sections}
     try:
-        resolved: dict[str, Any] = _resolve(config, config, source, ())
+        resolved: dict[str, Any] = _resolve(wanted, config, source, ())
     except RecursionError:
         raise WeightsError(f"{source}: a part of the configuration refers to what it is in.") from None
     return resolved
