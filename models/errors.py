@@ -8,6 +8,7 @@ ParleyError (500)
 ├── Cancelled (499)                         the caller asked for it
 ├── EngineClosed (503)                      the process is going away
 ├── WeightsError (503)                      a file is missing, damaged or of another model
+├── TranscriptionFailed (500)               the recogniser broke down on audio that it should read
 ├── GenerationFailed (500)                  the model gave nothing that can be returned
 └── StorageFailed (502)                     a bucket that the result was to go to did not take it
 """
@@ -86,6 +87,10 @@ class WeightsError(ParleyError):
     """A weight file is missing, damaged, or belongs to a model that this code does not run."""
 
     status = 503
+
+
+class TranscriptionFailed(ParleyError):
+    """The recogniser broke down on audio that it should read."""
 
 
 class GenerationFailed(ParleyError):

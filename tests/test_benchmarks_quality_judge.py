@@ -1,67 +1,17 @@
-"""The judge: its weights are put together once and checked, and it hears what was said."""
+"""The judge hears what was said, and nothing in silence."""
 
-import hashlib
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from benchmarks.quality import judge as judge_module
-from benchmarks.quality import whisper
 from benchmarks.quality.errors import count_errors
 from benchmarks.quality.judge import Judge, mono
-from models.errors import WeightsError
 
 SENTENCE = "Could you bring the blue umbrella when you come over tonight?"
-
-
-@pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two packages with the judge's file names and other, small contents."""
-    root = tmp_path / "packages"
-    contents = {name: name.encode() for name in whisper.SMALL_FILES}
-    for package, files in (
-        ("first_part", {**contents, "model.bin.part1": b"abc"}),
-        ("second_part", {"model.bin.part2": b"def"}),
-    ):
-        (root / package / "data").mkdir(parents=True)
-        (root / package / "__init__.py").touch()
-        for name, data in files.items():
-            (root / package / "data" / name).write_bytes(data)
-    monkeypatch.syspath_prepend(root)
-    monkeypatch.setattr(whisper, "PARTS", ("first_part", "second_part"))
-    monkeypatch.setattr(whisper, "SMALL_FILES", {n: hashlib.sha256(d).hexdigest() for n, d in contents.items()})
-    monkeypatch.setattr(whisper, "MODEL_SHA256", hashlib.sha256(b"abcdef").hexdigest())
-    yield root
-    for package in ("first_part", "second_part"):
-        sys.modules.pop(package, None)
-
-
-def test_the_parts_become_one_model_and_the_folder_is_made_once(packages: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "cache" / "whisper"
-    assert whisper.whisper_folder(folder) == folder
-    assert (folder / "model.bin").read_bytes() == b"abcdef"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(["model.bin", *whisper.SMALL_FILES])
-    shutil.rmtree(packages)
-    assert whisper.whisper_folder(folder) == folder
-    assert [path.name for path in folder.parent.iterdir()] == ["whisper"]
-
-
-def test_damaged_parts_are_refused_and_nothing_is_left(packages: Path, tmp_path: Path) -> None:
-    (packages / "second_part" / "data" / "model.bin.part2").write_bytes(b"xyz")
-    with pytest.raises(WeightsError, match=r"model\.bin of the judge has sha256"):
-        whisper.whisper_folder(tmp_path / "cache" / "whisper")
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whisper, "PARTS", ("no_such_part_one", "no_such_part_two"))
-    with pytest.raises(WeightsError, match=r"install no-such-part-one, as requirements-dev\.txt says"):
-        whisper.whisper_folder(tmp_path / "whisper")
 
 
 def test_any_rate_and_shape_becomes_mono_at_the_rate_of_the_judge() -> None:

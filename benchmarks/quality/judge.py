@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from benchmarks.quality.whisper import whisper_folder
+from models.listening.whisper import packaged_folder
 
 SAMPLE_RATE = 16_000  # Hz; whisper's
 BEAM_SIZE = 5
@@ -50,7 +50,7 @@ class Judge:
         """The pinned model; `folder` is where it is put together. Raises WeightsError if its packages are missing."""
         return cls(
             faster_whisper.WhisperModel(
-                str(whisper_folder(folder)), device="cpu", compute_type=COMPUTE_TYPE, cpu_threads=cpu_threads
+                str(packaged_folder(folder)), device="cpu", compute_type=COMPUTE_TYPE, cpu_threads=cpu_threads
             )
         )
 

@@ -9,13 +9,16 @@ Source: snakers4/silero-vad, utils_vad.py (frames, context, the lower threshold 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
 from models.errors import InvalidRequest
 from models.listening.packaged import PackagedFile
 from models.listening.resample import NOTHING, Resampler, Samples
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 SAMPLE_RATE = 16_000  # Hz
 FRAME_LENGTH = 512  # samples: 32 ms
@@ -75,12 +78,15 @@ class SpeechDetector:
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
+def _session() -> "InferenceSession":
     """The network, once a process: a run changes nothing in it, and streams in any number of threads share it."""
+    file = NETWORK.locate()
+    import onnxruntime  # late: whoever only may have to listen starts without it
+
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = options.intra_op_num_threads = 1  # 0.3 ms a frame; a second thread only waits
     options.enable_cpu_mem_arena = False  # it would keep the memory of the longest push for good
-    return onnxruntime.InferenceSession(NETWORK.locate(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)
