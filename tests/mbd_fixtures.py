@@ -9,7 +9,6 @@ from torch import Tensor
 
 from models.codecs.mbd_bands import low_pass_filters
 from models.codecs.mbd_config import BandConfig, UnetConfig
-from models.codecs.mbd_settings import Settings
 from models.codecs.mbd_unet import DiffusionUnet
 
 SAMPLE_RATE, HOP = 8000, 160  # 50 frames a second, as the published model's
@@ -191,7 +190,3 @@ def seeded(seed: int) -> torch.Generator:
 
 def read(cfg: dict[str, Any]) -> BandConfig:
     return BandConfig.from_settings(cfg, "tiny")
-
-
-def section(**fields: Any) -> Settings:
-    return Settings(fields, "tiny")

@@ -99,6 +99,14 @@ def test_stereo_is_the_mono_codec_on_both_channels_with_codes_interleaved(stereo
     assert torch.equal(encoded[1::2], codec.encode(audio[1:]))
 
 
+@pytest.mark.parametrize("frames", [0, 1, 9])
+def test_latents_are_those_of_transformers_by_channel(stereo, codec, frames):
+    codes = random_codes(frames, channels=2)
+    expected = [hf_encodec().quantizer.decode(codes[side::2, None])[0] for side in (0, 1)]  # [D, T]
+    assert_same(stereo.latents(codes), torch.stack(expected))
+    assert_same(codec.latents(codes[1::2]), expected[1][None])
+
+
 def test_a_codec_says_what_its_codes_are(codec, stereo):
     assert (codec.sample_rate, codec.hop_length, codec.frame_rate, codec.channels) == (2000, 40, 50, 1)
     assert (codec.codebooks, codec.codebook_size, stereo.codebooks, stereo.channels) == (3, CODEBOOK_SIZE, 6, 2)

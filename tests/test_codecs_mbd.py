@@ -3,10 +3,11 @@ against audiocraft: test_codecs_mbd_parity.py."""
 
 from pathlib import Path
 
+import encodec_fixtures
 import pytest
 import torch
 import torch.nn.functional as F
-from mbd_fixtures import CODEBOOKS, HOP, REDUCTION, SAMPLE_RATE, TinyCodec, random_codes, save_mbd, seeded
+from mbd_fixtures import CODEBOOKS, HOP, REDUCTION, SAMPLE_RATE, TinyCodec, band, random_codes, save_mbd, seeded
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -197,6 +198,20 @@ def test_two_decodings_take_turns_without_touching_each_other(decoder):
         with pytest.raises(StopIteration) as end:
             next(decoding)
         assert torch.equal(end.value.value, audio)
+
+
+def test_encodec_s_own_codes_are_decoded(tmp_path):
+    """The codec of models/codecs/encodec.py in the place of the tests' own, mono and stereo."""
+    bands = [band(seed, processor__use=False) for seed in (1, 2)]
+    contents = {"sample_rate": 2000, "n_bands": 2, **dict(enumerate(bands))}
+    path = save_mbd(tmp_path, contents)
+    codes = encodec_fixtures.random_codes(30, channels=2)
+    both = MultiBandDiffusion.load(path, encodec_fixtures.codec_of(channels=2), device="cpu").decode(codes, seeded(1))
+    mono = MultiBandDiffusion.load(path, encodec_fixtures.codec_of(), device="cpu")
+    for side in (0, 1):
+        assert_same(both[side : side + 1], mono.decode(codes[side::2], seeded(1)))
+    reference = mono.codec.decode(codes[0::2])
+    assert 0.9 < both[0].std() / reference.std() < 1.1  # its levels are those of the codec's decoder
 
 
 def test_golden_vectors_of_audiocraft():

@@ -50,33 +50,30 @@ def test_a_setting_may_refer_to_another():
 
 
 REFUSED = {
-    "unknown settings: diffusion_unet.attention = 3": {"diffusion_unet__attention": 3},
-    "unknown settings: schedule.cosine_t = 0.5": {"schedule__cosine_t": 0.5},
-    "unknown settings: processor.mode = 'new'": {"processor__mode": "new"},
-    "channels is 2; only 1 is supported": {"channels": 2},
-    "diffusion_unet is missing": {"diffusion_unet": ...},
-    "schedule is 3, not a section": {"schedule": 3},
-    "codec_dim is missing": {"diffusion_unet__codec_dim": ...},
-    "codec_dim is None; it must be a whole number above 0": {"diffusion_unet__codec_dim": None},
+    "diffusion_unet.attention is a setting that is not supported": {"diffusion_unet__attention": 3},
+    "schedule.cosine_t is a setting that is not supported": {"schedule__cosine_t": 0.5},
+    "processor.mode is a setting that is not supported": {"processor__mode": "new"},
+    "channels is 2; it must be 1": {"channels": 2},
+    "diffusion_unet is None; it must be a group of settings": {"diffusion_unet": ...},
+    "schedule is 3; it must be a group of settings": {"schedule": 3},
+    "codec_dim is None; it must be a whole number": {"diffusion_unet__codec_dim": None},
     "depth is 2.5; it must be a whole number": {"diffusion_unet__depth": 2.5},
     "growth is 'fast'; it must be a number": {"diffusion_unet__growth": "fast"},
     "bilstm is 1; it must be true or false": {"diffusion_unet__bilstm": 1},
     "there is one place for the two": {"diffusion_unet__bilstm": True, "diffusion_unet__transformer": True},
-    "kernel is 7 at stride 4": {"diffusion_unet__kernel": 7},
-    "norm_groups is 5, which does not divide the 8 channels": {"diffusion_unet__norm_groups": 5},
-    "transformer has 8 heads, which 12 channels": {
-        "diffusion_unet__transformer": True,
-        "diffusion_unet__max_channels": 12,
-    },
-    "repartition is 'cosine'; only 'power'": {"schedule__repartition": "cosine"},
-    "num_steps is 500; only 1000": {"schedule__num_steps": 500},
-    "n_bands is 4; only None": {"schedule__n_bands": 4},
-    "beta_t0 is 0.5 and beta_t1 0.004": {"schedule__beta_t0": 0.5},
-    "beta_exp is 0.0; it must be above 0": {"schedule__beta_exp": 0},
+    "kernel is 7; it must be longer by an even number than the stride, 4": {"diffusion_unet__kernel": 7},
+    "norm_groups is 5; it must be a divisor of each level's channels, 8": {"diffusion_unet__norm_groups": 5},
+    "12 channels do not feed 8 heads": {"diffusion_unet__transformer": True, "diffusion_unet__max_channels": 12},
+    "repartition is 'cosine'; it must be 'power'": {"schedule__repartition": "cosine"},
+    "num_steps is 500; it must be 1000": {"schedule__num_steps": 500},
+    "n_bands is 4; it must be None": {"schedule__n_bands": 4},
+    "beta_t0 is 0.5; it must be above 0 and at most beta_t1, 0.004": {"schedule__beta_t0": 0.5},
+    "beta_exp is 0; it must be above 0": {"schedule__beta_exp": 0},
     "clip is nan; it must be a number": {"schedule__clip": float("nan")},
-    "name is 'another'; only 'multi_band_processor'": {"processor__name": "another"},
-    "power_std has 3 numbers for 4 bands": {"processor__power_std": [1, 1, 1]},
-    "resampling.use is True; only False": {"resampling__use": True},
+    "name is 'another'; it must be 'multi_band_processor'": {"processor__name": "another"},
+    "power_std is [1, 1, 1]; it must be one number, or one for each of the 4": {"processor__power_std": [1, 1, 1]},
+    "power_std is []; it must be a number or a list of numbers": {"processor__power_std": []},
+    "resampling.use is True; it must be False": {"resampling__use": True},
     "codec_dim refers to nowhere": {"diffusion_unet__codec_dim": "${nowhere}"},
 }
 
@@ -90,7 +87,7 @@ def test_a_setting_that_is_not_supported_is_named(said):
 
 
 def test_an_unknown_setting_that_is_off_changes_nothing():
-    off = settings(diffusion_unet__new=False, schedule__newer=None)
+    off = settings(diffusion_unet__new=False, schedule__newer=None, processor__newest={})
     assert BandConfig.from_settings(off, "tiny") == BandConfig.from_settings(settings(), "tiny")
 
 

@@ -131,6 +131,10 @@ class StreamDecoder:
             assert high < V, (high, V)
         return codes.to(self.device, torch.long)
 
+    def latents(self, codes: Tensor) -> Tensor:
+        """[K, T] → [C, D, T]: what the network is given, of all frames."""
+        return self._table.latents(_by_channel(self.checked(codes), self.layout.channels)).transpose(1, 2)
+
     def push_many(self, streams: Sequence[CodeStream], codes: Sequence[Tensor]) -> list[Tensor]:
         """`push` of each stream with its [K, t]; streams that push equally many frames run together."""
         for stream, new in zip(streams, codes, strict=True):

@@ -57,6 +57,10 @@ class Codec(ABC):
         """[K, T] → [C, hop·T]. In pieces of a second, so that memory does not grow with T."""
         return self.decode_batch([codes])[0]
 
+    def latents(self, codes: Tensor) -> Tensor:
+        """[K, T] → [C, D, T]: what the codes of each channel stand for, for another decoder than its own."""
+        return self._decoder.latents(codes)
+
     def decode_batch(self, codes: Sequence[Tensor]) -> list[Tensor]:
         """`decode` of each [K, T]; lengths may differ, pieces of equal length run together."""
         return self._decoder.decode_many(codes)

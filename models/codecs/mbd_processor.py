@@ -35,7 +35,7 @@ class MultiBandProcessor:
         if bands > 1:
             filters = tensors.take("split_bands.lowpass.filters", bands - 1, 1, filters.shape[1])[:, 0]
         # The target is a power where a standard deviation is meant; so it was trained, and so it has to be undone.
-        gains = (variance.clamp(min=0).sqrt() / target) ** config.exponents(count)
+        gains = (variance.clamp(min=0).sqrt() / target) ** torch.tensor(config.power_std).to(count)
         if not gains.isfinite().all():
             raise WeightsError(
                 "The band processor's sums give no finite level (counts 0?). Fetch the checkpoint again."

@@ -3,7 +3,8 @@
 Knows no model.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.errors import WeightsError, shown
@@ -28,6 +29,14 @@ class Settings:
         """Refuse settings of other names."""
         if unknown := sorted(set(self.values) - set(names)):
             raise WeightsError(f"{self.source}: {self.group}{unknown[0]} is a setting that is not supported.")
+
+    def completed(self, defaults: Mapping[str, Any], without_effect: Iterable[str] = ()) -> "Settings":
+        """The group, with `defaults` for what it does not say. Refuses what is neither there nor in `without_effect`,
+        unless it is switched off: null, false, 0 or empty."""
+        known = {*defaults, *without_effect}
+        values = {name: value for name, value in self.values.items() if name in known or value}
+        Settings(values, self.source, self.group).know(known)
+        return Settings({**defaults, **values}, self.source, self.group)
 
     def require(self, only: Mapping[str, Any]) -> None:
         """Refuse other values than these; a setting that is not there has its value."""
@@ -59,6 +68,20 @@ class Settings:
             raise self.refused(name, "a number from 0 to 1")
         return float(value)
 
+    def number(self, name: str) -> float:
+        value: Any = self.values.get(name)
+        if not _is_number(value):
+            raise self.refused(name, "a number")
+        return float(value)
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Of a number, or of a list of them."""
+        values: Any = self.values.get(name)
+        numbers: Sequence[Any] = values if isinstance(values, list | tuple) else [values]
+        if not numbers or not all(_is_number(value) for value in numbers):
+            raise self.refused(name, "a number or a list of numbers")
+        return tuple(float(value) for value in numbers)
+
     def choice(self, name: str, meanings: Mapping[str, Any]) -> Any:
         """What the setting's value means."""
         value = self.values.get(name)
@@ -72,3 +95,7 @@ class Settings:
 
 def _is_count(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
