@@ -62,7 +62,7 @@ class Convolution:
     """A 1-D convolution without padding: [B, L, C] → [B, M, D]. weight [D, C, k], bias [D]."""
 
     def __init__(self, weight: Tensor, bias: Tensor, *, stride: int = 1, dilation: int = 1) -> None:
-        self.weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        self.weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)  # in memory [D, k, C]
         self.bias = bias
         self.stride = stride
         self.dilation = dilation
@@ -73,10 +73,15 @@ class Convolution:
         return max(0, (length - self.span) // self.stride + 1)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self.span == 1 and self.stride == 1:  # on one CPU thread conv2d takes a slow path for kernels of 1
-            return F.linear(x, self.weight[:, :, 0, 0], self.bias)
-        if not self.rows(x.shape[1]):
-            return x.new_empty(x.shape[0], 0, self.bias.shape[0])
+        B, L, C = x.shape
+        D, _, _, k = self.weight.shape
+        M = self.rows(L)
+        # On the CPU conv2d copies the weight into an order of its own at each call. Where the windows are smaller than
+        # the weight, copying those is cheaper; and on one thread conv2d takes a slow path for kernels of 1.
+        if B * M <= D or self.span == 1:
+            step, channel = x.stride(1), x.stride(2)
+            windows = x.as_strided((B, M, k, C), (x.stride(0), self.stride * step, self.dilation * step, channel))
+            return F.linear(windows.reshape(B, M, k * C), self.weight.permute(0, 2, 3, 1).view(D, k * C), self.bias)
         image = x.transpose(1, 2).unsqueeze(2)  # [B, C, 1, L], channels last
         y = F.conv2d(image, self.weight, self.bias, stride=(1, self.stride), dilation=(1, self.dilation))
         return y.squeeze(2).transpose(1, 2).contiguous()
