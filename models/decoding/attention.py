@@ -1,4 +1,4 @@
-"""Attention of one new position over a KV cache, with Dia's scale of 1 instead of 1/√D.
+"""Attention of new positions over a KV cache. Scores have no scale: Dia wants none, MusicGen has it in its queries.
 
 Query heads that share a key head (grouped-query attention) are rows of one small matrix, so nothing is repeated and no
 mask is needed. Knows no model, no rotation and no cache: it is handed the valid part of one, or the lengths.
@@ -27,6 +27,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, streamed: bool) -> Tensor:
     scores = torch.bmm(k, q.transpose(1, 2)).transpose(1, 2) if streamed else torch.bmm(q, k.transpose(1, 2))
     weights = scores.float().softmax(dim=-1)
     return torch.bmm(as_dtype(v.dtype, weights), v)
+
+
+def attend_all(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Many new positions at once: q [..., N, H, D], k and v [..., P, G, D] → [..., N, H·D]. mask [N, P]: what is seen."""
+    q, k, v = (x.transpose(-3, -2) for x in (q, k, v))
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0, enable_gqa=q.shape[-3] != k.shape[-3])
+    return mixed.transpose(-3, -2).flatten(-2)
 
 
 def seen_mask(lengths: Tensor, positions: int) -> Tensor:

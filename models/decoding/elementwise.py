@@ -35,6 +35,18 @@ class RmsNorm:
         return as_dtype(x.dtype, (rows / length).mul_(self.scaled))
 
 
+class LayerNorm:
+    """x [..., D] less its mean, over its deviation, times weight [D], plus bias [D]. Computed in float32, returned in
+    x.dtype."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, eps: float) -> None:
+        self.weight, self.bias, self.eps = weight.float(), bias.float(), eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        rows = as_dtype(torch.float32, x)
+        return as_dtype(x.dtype, F.layer_norm(rows, self.weight.shape, self.weight, self.bias, self.eps))
+
+
 def rope_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """cos and signed sin of the split-half rotation, each [positions, head_dim] float32, for `apply_rope`.
 
@@ -104,6 +116,15 @@ def silu_gate(gate_up: Tensor) -> Tensor:
 def _silu_gate(gate_up: Tensor) -> Tensor:
     gate, up = gate_up.float().chunk(2, dim=-1)
     return as_dtype(gate_up.dtype, F.silu(gate).mul_(up))
+
+
+def gelu(x: Tensor) -> Tensor:
+    """x · Φ(x) of x [R, F], by erf. Computed in float32, returned in its dtype."""
+    rows = as_dtype(torch.float32, x)
+    if rows.numel() <= _SERIAL_ELEMENTS or not x.is_cpu:
+        return as_dtype(x.dtype, F.gelu(rows))
+    R = max(1, _SERIAL_ELEMENTS // rows.shape[-1])
+    return as_dtype(x.dtype, torch.cat([F.gelu(block) for block in rows.split(R)]))
 
 
 def as_dtype(dtype: torch.dtype, x: Tensor) -> Tensor:

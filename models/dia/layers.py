@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from models.decoding.attention import attend_all
 from models.decoding.checkpoint import Checkpoint
 from models.decoding.elementwise import RmsNorm, side_by_side, silu_gate, turn_pairs
 from models.decoding.linear import Product
@@ -183,10 +183,3 @@ class DecoderLayer:
             GatedMLP.take(file, f"{name}.mlp", config.width, config.ffn, packs.step),
             cross.unconditional(uncond_text),
         )
-
-
-def attend_all(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention, unscaled: q [..., N, H, d], k and v [..., P, G, d] → [..., N, H·d]. mask [N, P]: True is seen."""
-    q, k, v = (x.transpose(-3, -2) for x in (q, k, v))
-    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0, enable_gqa=q.shape[-3] != k.shape[-3])
-    return mixed.transpose(-3, -2).flatten(-2)

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.decoding.attention import attend
+from models.decoding.attention import attend, attend_all
 from models.decoding.cache import CacheShape, KeyValuePool
 from models.decoding.checkpoint import Checkpoint
 from models.decoding.elementwise import rope_turns
 from models.decoding.linear import Product
 from models.dia.config import DecoderConfig, DiaConfig, EncoderConfig
-from models.dia.layers import DecoderLayer, EncoderLayer, Packs, attend_all, take_norm
+from models.dia.layers import DecoderLayer, EncoderLayer, Packs, take_norm
 
 _CPU_CACHE_BYTES = 2**25  # what is read anew in every step stays in the cache of a CPU, if it is no more
 

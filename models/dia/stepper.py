@@ -1,12 +1,10 @@
 """One decoder step of a batch of slots: eagerly, or as fixed shapes that a CUDA graph can replay. Both give the same.
 
 Eager reads each slot's cache up to its own length, which is what a CPU wants. Static computes all slots 0 … B - 1 up to
-a shared span, free ones too, and holds everything, sampling included, in one graph: a step is about a thousand small
-operations at 18 layers, and launching them one by one would take longer than they do.
+a shared span, free ones too, and holds everything, sampling included, in one graph.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor
 from models.decoding.attention import attend_padded, seen_mask
 from models.decoding.cache import KeyValuePool
 from models.decoding.decoder import Place
+from models.decoding.graphs import StepGraphs, bucket
 from models.decoding.grid import GridState, Turn
 from models.decoding.sampling import SamplingTable
 from models.decoding.sequence import CodeSequence
@@ -76,9 +75,8 @@ class StaticStepper(_DiaStepper):
         self.text_lengths = torch.ones(pool.slots, dtype=torch.long, device=network.device)
         self._text_bytes = [1] * pool.slots  # the same, on the host
         self.active = torch.ones(pool.slots, dtype=torch.bool, device=network.device)
-        self._memory: Any = None  # one pool for all graphs: only one runs at a time
         pool.k.zero_(), pool.v.zero_()  # free slots are computed too
-        self._graphs: dict[tuple[int, int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._graphs = StepGraphs(self.step, self.active)
 
     def _load_text(self, slot: int, text: Text) -> None:
         length = text[0][0].shape[1]
@@ -100,36 +98,10 @@ class StaticStepper(_DiaStepper):
         self.active[torch.tensor(taken)] = True
         shape = (
             min(1 << max(taken).bit_length(), self.pool.slots),
-            _bucket(1 + max(p.position for p in places), SPANS, self.network.config.decoder.positions),
-            _bucket(max(self._text_bytes[s] for s in taken), TEXT_SPANS, self.network.config.encoder.positions),
+            bucket(1 + max(p.position for p in places), SPANS, self.network.config.decoder.positions),
+            bucket(max(self._text_bytes[s] for s in taken), TEXT_SPANS, self.network.config.encoder.positions),
         )
-        return self._run(shape)[taken].cpu().numpy()
-
-    def _run(self, shape: tuple[int, int, int]) -> Tensor:
-        if self.network.device.type != "cuda":
-            return self.step(*shape)
-        if shape not in self._graphs:
-            self._graphs[shape] = self._capture(shape)
-        graph, out = self._graphs[shape]
-        graph.replay()
-        return out
-
-    def _capture(self, shape: tuple[int, int, int]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        """Record the step. Warm-up and recording run it for real, so the slots stand still meanwhile."""
-        active = self.active.clone()
-        self.active.zero_()
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                self.step(*shape)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        self._memory = self._memory or torch.cuda.graph_pool_handle()
-        with torch.cuda.graph(graph, pool=self._memory, capture_error_mode="thread_local"):
-            out = self.step(*shape)
-        self.active.copy_(active)
-        return graph, out
+        return self._graphs(shape)[taken].cpu().numpy()
 
     def step(self, B: int, span: int, text_span: int) -> Tensor:
         """One step of slots 0 … B - 1, of fixed shapes and without a word from the host → [B, K + 1]."""
@@ -163,7 +135,3 @@ class StaticStepper(_DiaStepper):
         q = cross.q(x).unflatten(-1, (cross.heads, cross.head_dim))
         text_k, text_v = (t[i, :B, :, :text_span] for t in (self.text_k, self.text_v))
         return cross.out(attend_padded(q, text_k, text_v, seen).flatten(1))
-
-
-def _bucket(needed: int, sizes: Sequence[int], most: int) -> int:
-    return min(next((size for size in sizes if size >= needed), most), most)
