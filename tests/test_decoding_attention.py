@@ -5,7 +5,17 @@ import torch
 from torch import Tensor
 
 from models.decoding.attention import attend, attend_padded, seen_mask
-from models.decoding.elementwise import RmsNorm, apply_rope, rope_table, rope_turns, side_by_side, silu_gate, turn_pairs
+from models.decoding.elementwise import (
+    LayerNorm,
+    RmsNorm,
+    apply_rope,
+    gelu,
+    rope_table,
+    rope_turns,
+    side_by_side,
+    silu_gate,
+    turn_pairs,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -182,6 +192,26 @@ def test_silu_gate_equals_its_formula(dtype):
     torch.testing.assert_close(silu_gate(gate_up).double(), gate / (1 + (-gate).exp()) * up, **tolerance)
 
 
+def test_layer_norm_equals_its_formula():
+    x, weight, bias = 3 * _normal(3, 64), _normal(64, seed=1), _normal(64, seed=2)
+    centred = x.double() - x.double().mean(-1, keepdim=True)
+    want = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * weight.double() + bias.double()
+    torch.testing.assert_close(LayerNorm(weight, bias, 1e-5)(x).double(), want, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("R", [2, 40])  # in one piece, and in blocks
+def test_gelu_equals_its_formula(R):
+    x = 3 * _normal(R, 1024)
+    want = x.double() * (1 + torch.erf(x.double() / 2**0.5)) / 2
+    torch.testing.assert_close(gelu(x).double(), want, atol=3e-6, rtol=1e-6)
+
+
+def test_layer_norm_and_gelu_of_bfloat16_are_computed_in_float32():
+    x, weight = _normal(3, 64).bfloat16(), _normal(64, seed=1)
+    assert torch.equal(LayerNorm(weight, weight, 1e-5)(x), LayerNorm(weight, weight, 1e-5)(x.float()).bfloat16())
+    assert torch.equal(gelu(x), gelu(x.float()).bfloat16())
+
+
 def turned(heads: Tensor, turns: Tensor) -> Tensor:
     copy = heads.clone()
     turn_pairs(copy, turns)
@@ -199,6 +229,8 @@ def test_small_operations_are_exact_for_any_threads_and_companions(threads, R):
         "rms_norm": lambda rows: RmsNorm(weight, 1e-5)(rows),
         "apply_rope": lambda rows: apply_rope(rows, cos[7], sin[7]),
         "silu_gate": silu_gate,
+        "layer_norm": lambda rows: LayerNorm(weight, weight, 1e-5)(rows),
+        "gelu": gelu,
         "turn_pairs": lambda rows: turned(rows.view(-1, 64, 128), turns[:, None].expand(len(rows), 1, -1)),
     }
     for name, operation in operations.items():

@@ -30,7 +30,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, streamed: bool) -> Tensor:
 
 
 def attend_all(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Many new positions at once: q [..., N, H, D], k and v [..., P, G, D] → [..., N, H·D]. mask [N, P]: what is seen."""
+    """Many positions at once: q [..., N, H, D], k and v [..., P, G, D] → [..., N, H·D]; mask [N, P], True is seen."""
     q, k, v = (x.transpose(-3, -2) for x in (q, k, v))
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0, enable_gqa=q.shape[-3] != k.shape[-3])
     return mixed.transpose(-3, -2).flatten(-2)
