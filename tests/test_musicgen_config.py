@@ -232,6 +232,21 @@ def test_a_setting_of_audiocraft_that_ours_does_not_have_is_named(path, value, n
         read(changed(path, value))
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("conditioners.description.t5.finetune", True, "t5.finetune is True"),
+        ("conditioners.description.t5.normalize_text", True, "t5.normalize_text is True"),
+        ("conditioners.description.t5.novelty", 1, "unknown settings novelty"),
+        ("conditioners.description", {"model": "lut"}, "names no T5"),
+        ("conditioners", None, "names no T5"),
+    ],
+)
+def test_a_setting_of_the_text_that_ours_does_not_have_is_named(path, value, named):
+    with pytest.raises(WeightsError, match=named):
+        text_encoder_name(changed(path, value))
+
+
 @pytest.mark.parametrize("key", ["norm_first", "bias_ff", "bias_attn", "bias_proj", "causal", "activation"])
 def test_a_missing_setting_has_the_value_that_audiocraft_gives_it(key):
     """Its defaults are not the published values: a file without the setting is of another network."""

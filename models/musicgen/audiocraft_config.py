@@ -18,6 +18,10 @@ _STRIDES = {"musicgen": STRIDE_SECONDS, "audiogen": 2.0}
 _CHROMA: dict[str, Any] = {"n_chroma": CHROMA_BINS, "radix2_exp": 14, "argmax": True}
 _HOPS_PER_SPECTRUM = 4
 
+# Of the text: words left out in training, and another dtype than T5's own, which is the one taken here.
+_T5: dict[str, Any] = {"finetune": False, "normalize_text": False}
+_T5_WITHOUT_EFFECT = {"word_dropout", "autocast_dtype"}
+
 _SIZES = {"n_q", "card", "dim", "num_heads", "num_layers", "hidden_scale"}
 # Of training, or of how attention is computed.
 _WITHOUT_EFFECT = {"dropout", "attention_dropout", "emb_lr", "lr", "weight_decay", "weight_init", "depthwise_init"}
@@ -62,9 +66,19 @@ def config_from_audiocraft(
         raise WeightsError(f"{source}: its configuration is none of MusicGen ({error}).") from error
 
 
-def text_encoder_name(cfg: Mapping[str, Any]) -> str:
-    """The T5 that reads the text, such as "t5-base": it is not in the file."""
-    return str(cfg["conditioners"]["description"]["t5"]["name"])
+def text_encoder_name(cfg: Mapping[str, Any], source: str = "state_dict.bin") -> str:
+    """The T5 that reads the text, such as "t5-base": it is not in the file. Raises WeightsError."""
+    try:
+        t5 = cfg["conditioners"]["description"]["t5"]
+        name = str(t5["name"])
+        unknown = sorted(set(t5) - _T5_WITHOUT_EFFECT - {"name"} - set(_T5))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{source}: its configuration names no T5 that would read the text ({error}).") from error
+    if unknown:
+        raise WeightsError(f"{source}: conditioners.description.t5 has the unknown settings {', '.join(unknown)}.")
+    for key, wanted in _T5.items():
+        _require(t5.get(key, wanted), wanted, f"conditioners.description.t5.{key}", source)
+    return name
 
 
 def _read(cfg: Mapping[str, Any], name: str, text_width: int, frame_rate: float, source: str) -> MusicgenConfig:
