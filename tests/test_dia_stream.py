@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 from dia_fixtures import FRAMES, HOP, SAMPLING, audio_of, request
 
@@ -17,6 +18,14 @@ def test_streamed_audio_equals_whole_audio(engine: Engine) -> None:
     whole = engine.generate(request(streaming=False))
     assert whole.audio.shape == (1, FRAMES * HOP)
     np.testing.assert_allclose(audio_of(streamed), whole.audio, atol=1e-4)
+
+
+@pytest.mark.parametrize("frames", range(70, 80))
+def test_no_frame_is_lost_that_comes_while_a_chunk_leaves(engine: Engine, frames: int) -> None:
+    """The decoder steps on between a chunk and the next look at its sequence: with one frame left, it was done by then,
+    and that frame and the codec's last samples never left."""
+    limited = request(sampling_params=SamplingParams(max_new_tokens=frames, seed=11))
+    assert engine.generate(limited).audio.shape == (1, frames * HOP)
 
 
 def test_audio_is_the_codec_applied_to_the_codes(engine: Engine, admitted: list[CodeSequence]) -> None:

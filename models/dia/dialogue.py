@@ -135,15 +135,18 @@ class Dialogue:
         pieces = [self._gap(number)]
         sent = pushed = 0
         size = 1 if send else PIECE_FRAMES
-        while not sequence.done:
+        ended = False
+        while not ended:
             yield Wait(sequence, pushed + size + (self.codec.context_frames if pushed == 0 else 0))
-            fresh = torch.from_numpy(sequence.codes(pushed, sequence.frames))
-            pushed = sequence.frames
+            # Looked at once: while a chunk is on its way, the decoder steps on.
+            frames, ended = sequence.frames, sequence.done
+            fresh = torch.from_numpy(sequence.codes(pushed, frames))
+            pushed = frames
             pieces.append(fade.push(speech.push(fresh).cpu().numpy()))
-            if sequence.done:
+            if ended:
                 pieces += [fade.push(speech.flush().cpu().numpy()), fade.flush()]
             if send:
-                heard = pushed if sequence.done else max(0, pushed - self.codec.context_frames)
+                heard = pushed if ended else max(0, pushed - self.codec.context_frames)
                 self.tail = self._tail(sequence.codes(0, heard), first=number == 0)
                 yield self._chunk(np.concatenate(pieces[sent:], axis=1), self.frames_kept + pushed)
                 sent, size = len(pieces), min(2 * size, PIECE_FRAMES)
