@@ -63,6 +63,7 @@ WITHOUT_TORCH = (
     "models.weights",
     "models.audio",
     "models.songs",
+    "models.listening",
     "container",
     "serving",
 )
