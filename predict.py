@@ -6,24 +6,20 @@ models/inputs, and a test compares the two.
 
 import os
 import secrets
-import shutil
-import tempfile
-import time
-import traceback
 from pathlib import Path as LocalPath
-from typing import Optional  # Cog's static parser wants it for every input that may be left out
+from typing import Optional  # Cog's static parser wants Optional for every input that may be left out
 
-from cog import BasePredictor, Input, Path, current_scope
-from tqdm import tqdm
+from cog import BasePredictor, Input, Path
 
 from models.audio.ffmpeg_process import require_ffmpeg
 from models.audio.finish import FinishOptions, finish_to_file
 from models.audio.silence import warm_up
 from models.engine import Engine
-from models.errors import ParleyError
 from models.inputs import DialogueInputs
 from models.registry import load_dialogue
-from models.request import AudioChunk, Generated
+from prediction.folders import PredictionFolders
+from prediction.progress import ProgressBar
+from prediction.report import report, tell
 
 
 class Predictor(BasePredictor):
@@ -99,8 +95,7 @@ class Predictor(BasePredictor):
         try:
             return Path(self._speak(DialogueInputs.parse(**given)))
         except Exception as error:
-            if not isinstance(error, ParleyError) or error.status >= 500:
-                traceback.print_exc()  # Cog reports the message alone; this is the only trace in the logs
+            tell(error)
             raise
 
     def _speak(self, inputs: DialogueInputs) -> LocalPath:
@@ -111,70 +106,5 @@ class Predictor(BasePredictor):
             generated = self.engine.generate(request, bar.show)
         path = self.folders.fresh() / f"dialogue-{request.request_id}.{inputs.output_format}"
         seconds = finish_to_file([generated.audio], path, generated.sample_rate, options)
-        _report(generated, seconds)
+        report([generated], seconds)
         return path
-
-
-class ProgressBar:
-    """Tokens, seconds of audio and speed so far, as a tqdm bar in the prediction's logs."""
-
-    def __init__(self, frame_rate: float) -> None:
-        self._frame_rate = frame_rate
-        self._started = time.perf_counter()
-        self._bar = tqdm(
-            total=100, unit="%", mininterval=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
-        )
-
-    def show(self, chunk: AudioChunk) -> None:
-        for note in chunk.notes:
-            print(f"note: {note}")
-        seconds = chunk.steps_executed / self._frame_rate
-        speed = seconds / (time.perf_counter() - self._started)
-        self._bar.set_postfix_str(
-            f"{chunk.steps_executed} tokens, {seconds:.1f} s, {speed:.2f} x real time", refresh=False
-        )
-        self._bar.update(100 * chunk.progress - self._bar.n)
-
-    def __enter__(self) -> "ProgressBar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-
-class PredictionFolders:
-    """One private temporary folder for each prediction. Cog never deletes an output, so each sweeps the one before.
-
-    A prediction starts only after the output of the one before has been read: this container runs one at a time.
-    """
-
-    PREFIX = "parley-prediction-"
-
-    def __init__(self) -> None:
-        self._last: LocalPath | None = None
-        for folder in LocalPath(tempfile.gettempdir()).glob(f"{self.PREFIX}*"):
-            if not LocalPath(f"/proc/{folder.name.removeprefix(self.PREFIX).split('-')[0]}").exists():
-                shutil.rmtree(folder, ignore_errors=True)  # of a process that is gone
-
-    def fresh(self) -> LocalPath:
-        if self._last is not None:
-            shutil.rmtree(self._last, ignore_errors=True)
-        self._last = LocalPath(tempfile.mkdtemp(prefix=f"{self.PREFIX}{os.getpid()}-"))
-        return self._last
-
-
-def _report(generated: Generated, seconds: float) -> None:
-    """What a caller sees of a finished prediction, in its logs and its metrics."""
-    speed = generated.audio_seconds / generated.total_seconds
-    made = f"{generated.steps_executed} tokens, {generated.audio_seconds:.2f} s of audio"
-    print(f"{made} in {generated.total_seconds:.2f} s ({speed:.2f} x real time); ended: {generated.status}")
-    print(f"{seconds:.2f} s after time-stretch")
-    for name, value in {
-        "tokens": generated.steps_executed,
-        "audio_seconds": round(seconds, 3),
-        "seed": generated.seed,
-        "time_to_first_audio": round(generated.first_audio_seconds, 3),
-        "times_real_time": round(speed, 3),
-        "status": str(generated.status),
-    }.items():
-        current_scope().record_metric(name, value)

@@ -2,6 +2,7 @@
 
 As Cog's command line does: `@file` becomes a data URI, numbers are read as the schema types them, strings stay as they
 are, unknown names and nulls are refused. Limits are checked too, because loading a model only to hear 422 takes long.
+Ours: a secret may come out of a file.
 """
 
 import base64
@@ -17,6 +18,7 @@ LARGEST_FILE = 74 * 2**20  # bytes; as base64 a third larger, and Cog takes requ
 _SCHEMES = ("data:", "http://", "https://")
 _WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a JSON list"}
 
+_KINDS = {"uri": "file", "password": "secret"}  # by format
 _TYPES = {"integer": (int,), "number": (int, float), "boolean": (bool,), "array": (list,), "object": (dict,)}
 
 
@@ -53,7 +55,7 @@ def describe_inputs(schema: Schema) -> str:
 
 
 def _facts(described: Schema, required: bool) -> Iterator[str]:
-    yield "file" if described.get("format") == "uri" else str(described["type"])
+    yield _KINDS.get(described.get("format", ""), str(described["type"]))
     if "enum" in described:
         yield " | ".join(map(str, described["enum"]))
     if limits := _limits(described):
@@ -70,6 +72,8 @@ def _limits(described: Schema) -> str:
 def _read(name: str, written: str, described: Schema) -> Any:
     if described.get("format") == "uri":
         return _file(name, written)
+    if described.get("format") == "password":
+        return _secret(name, written)
     value = _value(name, written, described)
     if "enum" in described and value not in described["enum"]:
         raise ArgumentError(f"{name} is {value!r}; choose {', '.join(map(str, described['enum']))}.")
@@ -95,6 +99,16 @@ def _value(name: str, written: str, described: Schema) -> Any:
     if type(value) not in _TYPES[kind]:
         raise ArgumentError(f"{name} is '{written}'; it must be {_WORDS.get(kind, f'a JSON {kind}')}.")
     return value
+
+
+def _secret(name: str, written: str) -> str:
+    """As it is, or out of a file with `@`, so that no list of processes and no history of a shell shows it."""
+    if not written.startswith("@"):
+        return written
+    try:
+        return Path(written[1:]).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArgumentError(f"{name}: {written[1:]} cannot be read as text.") from error
 
 
 def _refuse(constant: str) -> None:

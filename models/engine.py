@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, Self
 
-import numpy as np
-
 from models.decoding.sequence import CodeSequence, Wait
 from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest, Overloaded
 from models.request import AudioChunk, AudioGenerationRequest, Generated
@@ -54,9 +52,10 @@ class Pipeline(Protocol):
 class AudioStream:
     """The chunks of one request, as they are made. Closing it, or dropping it, cancels the request."""
 
-    def __init__(self, job: "_Job", engine: "Engine") -> None:
+    def __init__(self, job: "_Job", engine: "Engine", started: float) -> None:
         self._job = job
         self._engine = engine
+        self._started = started
 
     def __iter__(self) -> Self:
         return self
@@ -80,6 +79,17 @@ class AudioStream:
         if job.read_to_end:
             raise StopIteration
         raise Cancelled(f"Request {job.request.request_id} was cancelled.")
+
+    def collect(self, on_chunk: Callable[[AudioChunk], None] = lambda chunk: None) -> Generated:
+        """All of it. `on_chunk` sees every chunk, those without audio too."""
+        first_audio = 0.0
+        pieces: list[AudioChunk] = []
+        for chunk in self:
+            if not first_audio and chunk.audio.size:
+                first_audio = time.perf_counter() - self._started
+            pieces.append(chunk)
+            on_chunk(chunk)
+        return Generated.of(pieces, first_audio, time.perf_counter() - self._started)
 
     def close(self) -> None:
         self._engine.cancel_job(self._job)
@@ -124,6 +134,7 @@ class Engine:
 
     def stream(self, request: AudioGenerationRequest) -> AudioStream:
         """Start a request; its chunks come as they are made. Raises InvalidRequest, Overloaded or EngineClosed."""
+        started = time.perf_counter()
         with self._changed:
             self._refuse(request)  # before the work of preparing it, and again after it
         job = _Job(request, self.pipeline.speak(self.pipeline.prepare(request)))
@@ -131,33 +142,14 @@ class Engine:
             self._refuse(request)
             self._jobs[request.request_id] = job
             self._changed.notify()
-        return AudioStream(job, self)
+        return AudioStream(job, self, started)
 
     def generate(
         self, request: AudioGenerationRequest, on_chunk: Callable[[AudioChunk], None] = lambda chunk: None
     ) -> Generated:
         """The stream of a request, collected. `on_chunk` sees every chunk, those without audio too."""
-        started = time.perf_counter()
-        first_audio = None
-        pieces = []
         with self.stream(request) as stream:
-            for chunk in stream:
-                if first_audio is None and chunk.audio.size:
-                    first_audio = time.perf_counter() - started
-                pieces.append(chunk)
-                on_chunk(chunk)
-        last = pieces[-1]
-        return Generated(
-            audio=np.concatenate([p.audio for p in pieces], axis=1),
-            sample_rate=last.sample_rate,
-            status=last.status,
-            steps_executed=last.steps_executed,
-            seed=last.seed,
-            buffer_speech_tokens=last.buffer_speech_tokens,
-            notes=tuple(note for p in pieces for note in p.notes),
-            first_audio_seconds=first_audio or 0.0,
-            total_seconds=time.perf_counter() - started,
-        )
+            return stream.collect(on_chunk)
 
     def cancel(self, request_id: str) -> bool:
         """Stop a request, waiting or running, within one decoder step. False if there is none of this id."""

@@ -220,6 +220,22 @@ class Generated:
     first_audio_seconds: float  # from submit to the first chunk with samples
     total_seconds: float
 
+    @classmethod
+    def of(cls, chunks: Sequence[AudioChunk], first_audio_seconds: float, total_seconds: float) -> Self:
+        """All chunks of one request, the last of which says how it ended."""
+        last = chunks[-1]
+        return cls(
+            audio=np.concatenate([chunk.audio for chunk in chunks], axis=1),
+            sample_rate=last.sample_rate,
+            status=last.status,
+            steps_executed=last.steps_executed,
+            seed=last.seed,
+            buffer_speech_tokens=last.buffer_speech_tokens,
+            notes=tuple(note for chunk in chunks for note in chunk.notes),
+            first_audio_seconds=first_audio_seconds,
+            total_seconds=total_seconds,
+        )
+
     @property
     def audio_seconds(self) -> float:
         return self.audio.shape[-1] / self.sample_rate

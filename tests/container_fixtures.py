@@ -9,7 +9,7 @@ import tempfile
 import time
 from typing import Optional
 
-from cog import BasePredictor, Input, Path, current_scope
+from cog import BasePredictor, Input, Path, Secret, current_scope
 
 
 class Predictor(BasePredictor):
@@ -27,6 +27,7 @@ class Predictor(BasePredictor):
         loud: bool = False,
         tags: list[str] = Input(default=["a"]),
         output_format: str = Input(default="wav", choices=["wav", "ogg"]),
+        key: Optional[Secret] = Input(default=None),
     ) -> Path:
         print(f"begin {text}")
         if text == "sleep":

@@ -49,6 +49,13 @@ def test_a_file_becomes_a_data_uri(document, tmp_path, name, kind):
     assert base64.b64decode(payload) == b"\x00sound"
 
 
+@pytest.mark.parametrize("word", ["key=two words", "key=@key.txt"])
+def test_a_secret_is_taken_as_it_is_or_out_of_a_file(document, tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key.txt").write_text("two words\n")
+    assert parse_inputs(["text=say", word], document)["key"] == "two words"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -69,6 +76,7 @@ def test_a_file_becomes_a_data_uri(document, tmp_path, name, kind):
         (["text=a", "output_format=aac"], "choose wav, ogg"),
         (["text=a", "audio=voice.wav"], "write audio=@voice.wav"),
         (["text=a", "audio=@missing.wav"], "cannot be read"),
+        (["text=a", "key=@missing.txt"], "cannot be read as text"),
     ],
 )
 def test_a_wrong_word_is_refused_before_a_server_is_started(document, words, said):
@@ -82,4 +90,5 @@ def test_every_input_is_described_with_its_limits_and_default(document):
     assert "text: string, required\n      say, sleep" in described
     assert "seconds: number, 0 to 60, default 0" in described
     assert "audio: file, optional" in described
+    assert "key: secret, optional" in described
     assert "output_format: string, wav | ogg, default wav" in described

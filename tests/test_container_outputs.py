@@ -1,5 +1,7 @@
 """What a prediction returns is written under the name that was asked for, or one that fits its type."""
 
+import json
+
 import pytest
 
 from container.outputs import write_output
@@ -32,6 +34,20 @@ def test_several_files_are_numbered(tmp_path):
     parts = ["data:audio/wav;base64,AA==", "data:audio/wav;base64,AQ=="]
     write_output(parts, tmp_path / "a.wav")
     assert (tmp_path / "a.0.wav").read_bytes() + (tmp_path / "a.1.wav").read_bytes() == b"\x00\x01"
+
+
+def test_an_object_is_shown_with_its_files_written(tmp_path):
+    output = {"audio": "data:audio/mpeg;base64,AA==", "seed": 7}
+    (line,) = write_output(output, tmp_path / "a.mp3")
+    assert json.loads(line) == {"audio": str(tmp_path / "a.mp3"), "seed": 7}
+    assert (tmp_path / "a.mp3").read_bytes() == b"\x00"
+
+
+def test_the_files_within_an_object_are_numbered(tmp_path):
+    output = {"audio": "data:audio/mpeg;base64,AA==", "variations": [{"audio": "data:audio/mpeg;base64,AQ=="}]}
+    (line,) = write_output(output, tmp_path / "a.mp3")
+    assert json.loads(line)["variations"] == [{"audio": str(tmp_path / "a.1.mp3")}]
+    assert (tmp_path / "a.0.mp3").read_bytes() + (tmp_path / "a.1.mp3").read_bytes() == b"\x00\x01"
 
 
 @pytest.mark.parametrize(("output", "line"), [("https://example.org/a.wav", "https://example.org/a.wav"), (3, "3")])

@@ -17,7 +17,7 @@ SERVING = lock.parse((ROOT / "requirements-serving.txt").read_text())
 CUDA = lock.parse((ROOT / "requirements-cuda.lock").read_text())
 
 COGS_PIN = re.compile(r"([a-zA-Z0-9\-_]+)==([^ ]+)")  # replicate/cog pkg/requirements, SplitPinnedPythonRequirement
-OUR_ROOMS = ("models", "container", "serving")
+OUR_ROOMS = ("models", "prediction", "container", "serving")
 OPTIONAL = ("demucs",)  # used where it is installed, and not missed where it is not
 
 
@@ -110,7 +110,9 @@ def owners(module: str) -> set[str]:
     return {name.lower().replace("_", "-") for name in names}
 
 
-@pytest.mark.parametrize("module", sorted(third_party_imports("predict.py", "models/**/*.py", "container/**/*.py")))
+@pytest.mark.parametrize(
+    "module", sorted(third_party_imports("predict.py", "prediction/*.py", "models/**/*.py", "container/**/*.py"))
+)
 def test_what_the_image_imports_is_declared(module):
     assert owners(module) & declared_in("requirements.in")
 

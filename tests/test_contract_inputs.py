@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from contract_fixtures import expected, stated
 
 from container import schema
-from container.declaration import InputDeclaration, read_predictor
+from container.declaration import read_predictor
 from models.inputs import DialogueInputs
 
 ROOT = Path(__file__).parent.parent
@@ -29,30 +30,6 @@ CONTRACT = [
     ("seed", "integer", False, None, 0, 4294967295, None),
     ("output_format", "string", False, "wav", None, None, ["wav", "mp3", "flac", "ogg", "opus"]),
 ]
-
-
-def stated(declared: InputDeclaration) -> dict:
-    """What predict.py says of an input, in the words of JSON schema."""
-    options = declared.options
-    limits = {"minimum": "ge", "maximum": "le", "minLength": "min_length", "maxLength": "max_length"}
-    found = {word: options[option] for word, option in limits.items() if option in options}
-    found |= {"enum": options["choices"]} if "choices" in options else {}
-    found |= {"default": options["default"]} if declared.has_default else {}
-    file = {"format": "path"} if declared.type.is_file else {}
-    kind = {"type": declared.type.schema["type"], **file}
-    return {**kind, **found, "nullable": declared.type.is_optional, "description": options["description"]}
-
-
-def expected(field: dict) -> dict:
-    """What models/inputs says of the same input."""
-    variants = [variant for variant in field.get("anyOf", [field]) if variant.get("type") != "null"]
-    assert len(variants) == 1
-    merged = {**variants[0], **{key: value for key, value in field.items() if key != "anyOf"}}
-    merged.pop("title", None)
-    for option, word in (("ge", "minimum"), ("le", "maximum")):  # pydantic's words for the bounds of an optional field
-        if option in merged:
-            merged[word] = merged.pop(option)
-    return {**merged, "nullable": len(field.get("anyOf", [])) == 2}
 
 
 def test_predict_declares_the_same_names_in_the_same_order():

@@ -23,6 +23,9 @@ FLOORS = {
     "models.musicgen": 3,
     "models.registry": 4,
     "models.engine": 5,
+    "models.variations": 5,
+    "models.engine_pool": 5,
+    "prediction": 6,
     "predict": 6,
     "container": 6,
     "training": 6,
@@ -52,6 +55,7 @@ FLOORS = {
 }
 STRANGERS = (  # of each of these, none knows another
     {"models.dia", "models.musicgen"},
+    {"prediction", "container", "serving", "training", "benchmarks"},
     {"predict", "container", "serving", "training", "benchmarks"},
     {"serving.doors.predictions", "serving.doors.speech", "serving.doors.tasks", "serving.realtime"},
 )
@@ -75,7 +79,7 @@ def module_name(path: Path) -> str:
 
 
 def sources() -> list[Path]:
-    rooms = [ROOT / name for name in ("models", "container", "serving", "training", "benchmarks")]
+    rooms = [ROOT / name for name in ("models", "prediction", "container", "serving", "training", "benchmarks")]
     return [ROOT / "predict.py", *(path for room in rooms if room.is_dir() for path in sorted(room.rglob("*.py")))]
 
 

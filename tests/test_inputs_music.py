@@ -114,6 +114,12 @@ def test_a_version_is_the_name_of_a_checkpoint(version: str, name: str) -> None:
     assert MusicInputs.parse(prompt="a", model_version=version).model_name == name
 
 
+def test_what_needs_no_melody_is_taken_by_every_version() -> None:
+    given = {"input_audio": RECORDING, "continuation": True, "multi_band_diffusion": True}
+    assert asked(model_version="stereo-large", **given).music.continuation
+    assert asked(model_version="stereo-melody", input_audio=RECORDING).audio_prompt == RECORDING
+
+
 def test_sounds_have_one_checkpoint() -> None:
     assert SoundInputs.parse(prompt="rain").model_name == "audiogen-medium"
 
@@ -181,6 +187,18 @@ def test_a_duration_for_music_is_a_whole_number() -> None:
         ({"input_audio": RECORDING, "continuation_start": 0, "continuation_end": 0}, "continuation_start"),
         ({"prompt": "a", "melody_audio": RECORDING}, "melody_audio"),
         ({"input_audio": RECORDING, "melody_audio": RECORDING}, "melody_audio"),
+        ({"input_audio": RECORDING, "model_version": "large"}, "input_audio"),
+        ({"input_audio": RECORDING, "model_version": "audiogen-medium"}, "input_audio"),
+        (
+            {
+                "input_audio": RECORDING,
+                "continuation": True,
+                "melody_audio": RECORDING,
+                "model_version": "stereo-large",
+            },
+            "melody_audio",
+        ),
+        ({"prompt": "a", "multi_band_diffusion": True, "model_version": "audiogen-medium"}, "multi_band_diffusion"),
         ({"prompt": "a", "song_id": 1}, "key"),
         ({"prompt": "a", "key": KEY}, "song_id"),
     ],

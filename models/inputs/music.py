@@ -109,7 +109,7 @@ class MusicInputs(Inputs):
 
         variation: from 0 to count - 1, each a request of its own. Format, level, song_id and key are not the engine's.
         """
-        self._check_together()
+        self.check_together()
         return AudioGenerationRequest(
             request_id=request_id,
             model=model,
@@ -135,7 +135,7 @@ class MusicInputs(Inputs):
             ),
         )
 
-    def _check_together(self) -> None:
+    def check_together(self) -> None:
         """What no single field's declaration says. Raises InvalidRequest."""
         if self.prompt is None and self.input_audio is None:
             raise InvalidRequest(
@@ -144,6 +144,11 @@ class MusicInputs(Inputs):
                 "particular.",
             )
         check_prompt(self.prompt or "")
+        self._check_audio()
+        self._check_version()
+        self._check_song()
+
+    def _check_audio(self) -> None:
         if self.continuation and self.input_audio is None:
             raise InvalidRequest(
                 "input_audio", "is missing, and continuation is true. Send the audio to go on from, or set it to false."
@@ -154,6 +159,24 @@ class MusicInputs(Inputs):
                 "melody_audio",
                 "is given, but continuation is false. Send the melody as input_audio, or set continuation to true.",
             )
+
+    def _check_version(self) -> None:
+        """What the names of the versions tell: no model is fetched and loaded to hear it."""
+        follows = self.melody_audio is not None or (self.input_audio is not None and not self.continuation)
+        if follows and "melody" not in self.model_version:
+            field = "input_audio" if self.melody_audio is None else "melody_audio"
+            raise InvalidRequest(
+                field,
+                f"is a melody, which {self.model_version} cannot follow. Set model_version to one with melody in its "
+                "name, or, to go on from input_audio, continuation to true.",
+            )
+        if self.multi_band_diffusion and self.model_version.startswith("audiogen"):
+            raise InvalidRequest(
+                "multi_band_diffusion",
+                f"is true, and {self.model_version} has none: it was made for 32 kHz. Set it to false.",
+            )
+
+    def _check_song(self) -> None:
         if self.song_id is not None and self.key is None:
             raise InvalidRequest("key", "is missing: storing under song_id needs it. Send it, or leave song_id out.")
         if self.song_id is None and self.key is not None:

@@ -1,0 +1,72 @@
+"""Cog's real server before the real MusicPredictor, whose models are constants: they play their seed."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from container.client import Response
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = "predict.py:MusicPredictor"
+
+_CONSTANT = f"""
+import sys
+
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+
+from engine_fixtures import ConstantPipeline
+from models import registry
+
+registry.load_music = lambda name, environ, progress: (ConstantPipeline(name), f"loaded {{name}}")
+"""
+
+
+def write_constant_predictor(folder: Path) -> Path:
+    """predict.py as it is, with another way to load models in front."""
+    (folder / "predict.py").write_text(_CONSTANT + (ROOT / "predict.py").read_text())
+    return folder
+
+
+def succeeded(response: Response) -> dict[str, Any]:
+    """The prediction."""
+    assert response.status == 200, response.text
+    prediction = response.json()
+    assert prediction["status"] == "succeeded", prediction
+    return prediction
+
+
+def failed(response: Response, *said: str) -> str:
+    """The error of a prediction that Cog's schema let through."""
+    assert response.status == 200, response.text
+    prediction = response.json()
+    assert prediction["status"] == "failed", prediction
+    for words in said:
+        assert words in prediction["error"]
+    return str(prediction["error"])
+
+
+def content_of(answer: dict[str, Any]) -> bytes:
+    """The bytes of its file."""
+    head, _, payload = answer["audio"].partition(",")
+    assert head.startswith("data:audio/"), head
+    return base64.b64decode(payload)
+
+
+def samples_of(answer: dict[str, Any]) -> np.ndarray:
+    """[C, L] of a wav or flac."""
+    samples, rate = soundfile.read(io.BytesIO(content_of(answer)), always_2d=True)
+    assert rate == answer["sample_rate"]
+    return np.asarray(samples.T)
+
+
+def recording(seconds: float = 2.0, channels: int = 1, rate: int = 16_000) -> str:
+    """A tone as a data URI."""
+    time = np.arange(int(seconds * rate)) / rate
+    tone = 0.3 * np.sin(2 * np.pi * 440 * time)[:, np.newaxis].repeat(channels, axis=1)
+    file = io.BytesIO()
+    soundfile.write(file, tone, rate, format="WAV")
+    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
