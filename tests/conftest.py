@@ -17,7 +17,7 @@ from models.dia.model import DiaNetwork
 from models.dia.pipeline import DiaPipeline
 from models.errors import InvalidRequest
 
-pytest_plugins = ["dia_fixtures", "listening_fixtures"]
+pytest_plugins = ["dia_fixtures", "listening_fixtures", "musicgen_pipeline_fixtures"]
 
 torch.set_num_threads(1)  # small products: a second thread only waits
 

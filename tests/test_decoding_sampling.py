@@ -1,27 +1,40 @@
 from math import inf
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.decoding.sampling import StepOptions, draw, uniform_noise
+from models.decoding.sampling import StepOptions, draw, generator_of, uniform_noise
+from models.decoding.sequence import CodeSequence
 from models.request import SamplingParams
 
 
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def test_noise_repeats_with_its_seed_and_differs_from_another() -> None:
-    assert torch.equal(uniform_noise(7, 20, 9), uniform_noise(7, 20, 9))
-    assert not torch.equal(uniform_noise(7, 20, 9), uniform_noise(8, 20, 9))
+    assert torch.equal(uniform_noise(seeded(7), 20, 9), uniform_noise(seeded(7), 20, 9))
+    assert not torch.equal(uniform_noise(seeded(7), 20, 9), uniform_noise(seeded(8), 20, 9))
 
 
 def test_noise_of_a_longer_run_starts_like_that_of_a_shorter_one() -> None:
     """So a larger max_new_tokens changes nothing before the smaller one's end."""
-    assert torch.equal(uniform_noise(7, 5000, 9)[:20], uniform_noise(7, 20, 9))
+    assert torch.equal(uniform_noise(seeded(7), 5000, 9)[:20], uniform_noise(seeded(7), 20, 9))
+
+
+def test_a_sequence_has_a_generator_of_its_seed_or_goes_on_with_the_one_it_is_given() -> None:
+    options = ((), np.zeros((1, 0), np.int64), SamplingParams(seed=7), 5, (0,))
+    assert torch.equal(generator_of(CodeSequence(*options)).get_state(), seeded(7).get_state())
+    going_on = seeded(8)
+    assert generator_of(CodeSequence(*options, generator=going_on)) is going_on
 
 
 def test_noise_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
-    uniform_noise(7, 20, 9)
+    uniform_noise(seeded(7), 20, 9)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

@@ -67,7 +67,6 @@ WITHOUT_TORCH = (
     "models.weights",
     "models.audio",
     "models.songs",
-    "models.listening",
     "container",
     "serving",
 )

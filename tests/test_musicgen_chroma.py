@@ -1,67 +1,29 @@
 """Melodies: chroma, its length and the tiling of windows are audiocraft's; drums and bass are left out by Demucs."""
 
 import sys
-from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from audiocraft_fixtures import audiocraft
+from musicgen_chroma_fixtures import RATE, chroma_conditioner, tune
 from musicgen_window_fixtures import window_calls
 
-from models.musicgen.chroma import FFT, HOP, chroma, no_melody, tile
+from models.musicgen.chroma import FFT, HOP, chroma, tile
 from models.musicgen.stems import StemSeparator
 
-RATE = 32_000
 LENGTH = 24  # frames of chroma; 235 in the published models
-TUNE = (60, 64, 67, 72, 71, 69, 65, 62)  # MIDI keys, one every 0.4 s; 60 is middle C
 
 # The loudest pitch classes of `tune(2.0)`, from audiocraft's ChromaExtractor (tts-webui-audiocraft 1.4.0a2), repeated
 # to LENGTH by its ChromaStemConditioner.
 AUDIOCRAFT = [0, 0, 0, 0, 4, 4, 4, 7, 7, 7, 0, 0, 0, 11, 11, 11, 0, 0, 0, 0, 4, 4, 4, 7]
 
 
-def tune(seconds: float, channels: int = 1) -> np.ndarray:
-    """A melody of three harmonics a note: float32 [C, L]."""
-    t = np.arange(round(seconds * RATE)) / RATE
-    keys = np.array(TUNE)[(t / 0.4).astype(int) % len(TUNE)]
-    phase = 2 * np.pi * np.cumsum(440 * 2 ** ((keys - 69) / 12)) / RATE
-    wave = np.sin(phase) + 0.4 * np.sin(2 * phase) + 0.2 * np.sin(3 * phase)
-    return np.stack([(0.3 + 0.1 * c) * wave for c in range(channels)]).astype(np.float32)
-
-
-class Spectrogram(torch.nn.Module):
-    """torchaudio's transform, after its documentation: a periodic Hann window, reflected ends, power over window²."""
-
-    def __init__(
-        self, n_fft: int, win_length: int, hop_length: int, power: int, center: bool, pad: int, normalized: bool
-    ) -> None:
-        super().__init__()
-        assert (win_length, power, center, pad, normalized) == (n_fft, 2, True, 0, True)
-        self.n_fft, self.hop_length = n_fft, hop_length
-
-    def forward(self, wave: torch.Tensor) -> torch.Tensor:
-        *lead, L = wave.shape
-        window = torch.hann_window(self.n_fft)
-        spectrum = torch.stft(wave.reshape(-1, L), self.n_fft, self.hop_length, window=window, return_complex=True)
-        return (spectrum / window.pow(2).sum().sqrt()).abs().pow(2).unflatten(0, lead)
-
-
 @pytest.fixture
 def conditioner(monkeypatch: pytest.MonkeyPatch) -> Any:
     """audiocraft's ChromaStemConditioner as MusicGen-melody has it, of LENGTH frames and without Demucs."""
-    conditioners, extractor = audiocraft("modules.conditioners"), audiocraft("modules.chroma")
-    monkeypatch.setattr(extractor, "torchaudio", SimpleNamespace(transforms=SimpleNamespace(Spectrogram=Spectrogram)))
-    made = conditioners.ChromaStemConditioner.__new__(conditioners.ChromaStemConditioner)
-    torch.nn.Module.__init__(made)
-    made.chroma = extractor.ChromaExtractor(RATE, n_chroma=12, radix2_exp=14, argmax=True)
-    made.chroma_len, made.match_len_on_eval = LENGTH, True
-    made.eval_wavs = made.cache = None
-    made.autocast, made.device, made.sample_rate = nullcontext(), "cpu", RATE
-    monkeypatch.setattr(made, "_get_stemmed_wav", lambda wav, sample_rate: wav.mean(1, keepdim=True))
-    return made
+    return chroma_conditioner(LENGTH, 8, monkeypatch)
 
 
 def theirs(conditioner: Any, audio: np.ndarray) -> torch.Tensor:
@@ -101,8 +63,8 @@ def test_what_lies_behind_the_last_frame_is_not_heard(length: int) -> None:
     torch.testing.assert_close(chroma(changed, RATE, length), chroma(heard, RATE, length))
 
 
-def test_no_melody_is_the_chroma_of_silence() -> None:
-    torch.testing.assert_close(no_melody(LENGTH), chroma(np.zeros((2, 5), np.float32), RATE, LENGTH))
+def test_silence_is_the_first_pitch_class() -> None:
+    assert chroma(np.zeros((2, 5), np.float32), RATE, LENGTH).argmax(1).tolist() == [0] * LENGTH
 
 
 @pytest.mark.parametrize("frames", [25, 50, 87, 125])

@@ -15,9 +15,14 @@ from models.decoding.sequence import CodeSequence
 from models.request import SamplingParams
 
 
-def uniform_noise(seed: int, steps: int, codebooks: int) -> Tensor:
-    """The randomness of one sequence: float32 [steps, K] in [0, 1), from a generator of its own on the CPU."""
-    return torch.rand(steps, codebooks, generator=torch.Generator().manual_seed(seed))
+def generator_of(sequence: CodeSequence) -> torch.Generator:
+    """What its codes are drawn with: the generator that it goes on with, or one of its own, on the CPU."""
+    return sequence.generator or torch.Generator().manual_seed(sequence.sampling.seed)
+
+
+def uniform_noise(generator: torch.Generator, steps: int, codebooks: int) -> Tensor:
+    """The randomness of one sequence: float32 [steps, K] in [0, 1)."""
+    return torch.rand(steps, codebooks, generator=generator)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class SamplingTable:
         steps = sequence.max_frames + max(sequence.delays) + 1
         # Counted from the first new row, so that a seed gives the same draws after any prompt.
         first = slot * self._rows + sequence.first_row
-        self._noise[first : first + steps] = uniform_noise(sequence.sampling.seed, steps, len(sequence.delays))
+        self._noise[first : first + steps] = uniform_noise(generator_of(sequence), steps, len(sequence.delays))
         self._numbers[slot] = torch.tensor(StepOptions.numbers(sequence.sampling))
 
     def of(self, slots: Tensor, places: Tensor) -> tuple[StepOptions, Tensor]:

@@ -4,11 +4,14 @@ Lives on the host and knows no model. A decoder fills it row by row; whoever sta
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.request import SamplingParams
+
+if TYPE_CHECKING:
+    import torch
 
 
 class CodeSequence:
@@ -17,6 +20,7 @@ class CodeSequence:
     conditioning: what the decoder is to follow, in the words of its family: ids of a text, states of an encoder.
     prompt: int64 [K, T] frames that come before the new ones.
     max_frames: the run ends there if it has not ended by itself.
+    generator: what codes are drawn with, where that goes on from a run before; without one it begins at sampling.seed.
     """
 
     def __init__(
@@ -26,6 +30,7 @@ class CodeSequence:
         sampling: SamplingParams,
         max_frames: int,
         delays: tuple[int, ...],
+        generator: "torch.Generator | None" = None,
     ) -> None:
         K, T = prompt.shape
         assert len(delays) == K, (K, delays)
@@ -35,6 +40,7 @@ class CodeSequence:
         self.sampling = sampling
         self.max_frames = max_frames
         self.delays = delays
+        self.generator = generator
         self.first_row = T + 1  # row of codebook 0 in which the first new frame stands
         self.ended_by_itself = False
         self._rows = np.full((K, self.limit_row + max(delays) + 1), -1, dtype=np.int64)

@@ -36,11 +36,6 @@ def chroma(audio: Audio, sample_rate: int, length: int) -> Tensor:
     return F.one_hot(repeated, PITCH_CLASSES).float()
 
 
-def no_melody(length: int) -> Tensor:
-    """What the network reads where there is no melody, and in the unconditional branch: the chroma of silence."""
-    return F.one_hot(torch.zeros(length, dtype=torch.long), PITCH_CLASSES).float()
-
-
 def tile(audio: Audio, start: int, samples: int) -> Audio:
     """`samples` of endlessly repeated audio [C, L], from `start` on: [C, samples]."""
     return audio[:, np.arange(start, start + samples) % audio.shape[1]]

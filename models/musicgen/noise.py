@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from models.decoding.sampling import generator_of
+from models.decoding.sequence import CodeSequence
+
 
 class ExponentialNoise:
     """A generator for each slot."""
@@ -17,9 +20,9 @@ class ExponentialNoise:
         self._shape = (codebooks, vocabulary)
         self._generators = [torch.Generator() for _ in range(slots)]
 
-    def load(self, slot: int, seed: int) -> None:
+    def load(self, slot: int, sequence: CodeSequence) -> None:
         """Start a sequence in a slot. Rows are counted from the first new one, whatever the prompt."""
-        self._generators[slot].manual_seed(seed)
+        self._generators[slot] = generator_of(sequence)
 
     def draw(self, slots: Sequence[int]) -> list[Tensor]:
         """What the next row of each slot takes, float32 [K, V]: just what torch.multinomial would draw of [K, V]."""

@@ -37,7 +37,7 @@ class _MusicStepper:
     def load(self, slot: int, sequence: CodeSequence) -> int:
         self._prefix[slot] = self.network.read_prefix(sequence.conditioning)
         self._load_text(slot, self.network.read_text(sequence.conditioning))
-        self.noise.load(slot, sequence.sampling.seed)
+        self.noise.load(slot, sequence)
         self._load_options(slot, sequence.sampling)
         return self._prefix[slot].shape[1]
 
