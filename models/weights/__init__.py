@@ -6,14 +6,17 @@
 what a process calls at its start. The pins are in weights/manifest.json.
 """
 
-from models.weights.choice import NAMES, Choice, choose
+from models.weights.choice import NAMES, Choice, choose, obtain
 from models.weights.disk import WEIGHTS_DIR, CheckpointPaths, locate, verify, weights_dir
 from models.weights.download import fetch
 from models.weights.manifest import Manifest, load_manifest
+from models.weights.music_choice import DIFFUSION, MUSIC_NAMES, choose_music
 from models.weights.progress import Progress, silent
 from models.weights.refuse import refuse_folder, refuse_old, refuse_pickle
 
 __all__ = [
+    "DIFFUSION",
+    "MUSIC_NAMES",
     "NAMES",
     "WEIGHTS_DIR",
     "CheckpointPaths",
@@ -21,9 +24,11 @@ __all__ = [
     "Manifest",
     "Progress",
     "choose",
+    "choose_music",
     "fetch",
     "load_manifest",
     "locate",
+    "obtain",
     "refuse_folder",
     "refuse_old",
     "refuse_pickle",

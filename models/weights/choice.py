@@ -61,12 +61,12 @@ def choose(
         case "":
             return _best(environ, root, make_random, progress, manifest or load_manifest())
         case "dia":
-            paths = _dia(environ, root, progress, manifest or load_manifest())
+            paths = obtain(DIA, environ, root, progress, manifest=manifest)
             return Choice(paths, f"Speaking with {DIA}, as PARLEY_MODEL says")
         case "dia-builtin":
             return Choice(_builtin(root), f"Speaking with {SMALL}, as PARLEY_MODEL says")
         case "dia-random":
-            return Choice(_random(root, make_random), f"Using {NOISE}, as PARLEY_MODEL says")
+            return Choice(make_once(RANDOM, root, make_random), f"Using {NOISE}, as PARLEY_MODEL says")
     raise WeightsError(f"PARLEY_MODEL is {named!r}; it must be one of {', '.join(NAMES)}, or empty for the best here.")
 
 
@@ -79,29 +79,39 @@ def _best(
 ) -> Choice:
     title = manifest.checkpoint(DIA).title
     try:
-        return Choice(_dia(environ, root, progress, manifest), f"Speaking with {title} from {root / DIA}")
+        paths = obtain(DIA, environ, root, progress, manifest=manifest)
+        return Choice(paths, f"Speaking with {title} from {root / DIA}")
     except WeightsError as error:
         why = " ".join(str(error).split()).rstrip(".")
-    if paths := find_builtin(root):
-        return Choice(paths, f"Speaking with {SMALL}, because {why}")
-    return Choice(_random(root, make_random), f"Using {NOISE}, because {why}")
+    if here := find_builtin(root):
+        return Choice(here, f"Speaking with {SMALL}, because {why}")
+    return Choice(make_once(RANDOM, root, make_random), f"Using {NOISE}, because {why}")
 
 
-def _dia(environ: Mapping[str, str], root: Path, progress: Progress, manifest: Manifest) -> CheckpointPaths:
-    """Dia from disk or from the hub; raises WeightsError that completes "because"."""
-    checkpoint = manifest.checkpoint(DIA)
-    if paths := locate(DIA, root, manifest=manifest):
+def obtain(
+    name: str,
+    environ: Mapping[str, str],
+    root: Path | None = None,
+    progress: Progress = silent,
+    *,
+    manifest: Manifest | None = None,
+) -> CheckpointPaths:
+    """A checkpoint of the manifest, from disk or from the hub. Raises WeightsError that completes "because"."""
+    root, manifest = root or weights_dir(environ), manifest or load_manifest()
+    checkpoint = manifest.checkpoint(name)
+    if paths := locate(name, root, manifest=manifest):
         return paths
     if is_all_there(checkpoint, root):
-        return verify(DIA, root, progress, manifest=manifest)
+        return verify(name, root, progress, manifest=manifest)
     barred = _offline_switch(environ) or hub.why_unreachable(checkpoint.repositories[0], HUB_TIMEOUT_SECONDS)
     if barred is None:
-        return fetch(DIA, root, progress, manifest=manifest)
-    for part in ("model", "codec"):
-        refuse_folder(root / DIA / part)
+        return fetch(name, root, progress, manifest=manifest)
+    if name == DIA:
+        for part in ("model", "codec"):
+            refuse_folder(root / DIA / part)
     raise WeightsError(
-        f"{checkpoint.title} is not in {root / DIA} and {barred}. To have it, run where the hub can be reached: "
-        f"python -m models.weights fetch {DIA}"
+        f"{checkpoint.title} is not in {root / name} and {barred}. To have it, run where the hub can be reached: "
+        f"python -m models.weights fetch {name}"
     )
 
 
@@ -126,29 +136,29 @@ def _builtin(root: Path) -> CheckpointPaths:
     )
 
 
-def _random(root: Path, make_random: Callable[[Path], None]) -> CheckpointPaths:
-    """Make the random checkpoint beside its place and move it there whole; two makers at once end with one."""
-    if paths := locate(RANDOM, root):
+def make_once(name: str, root: Path, make: Callable[[Path], None]) -> CheckpointPaths:
+    """Make a random checkpoint beside its place and move it there whole; two makers at once end with one."""
+    if paths := locate(name, root):
         return paths
-    draft = root / INCOMING / f"{RANDOM}.{uuid.uuid4().hex}"
+    draft = root / INCOMING / f"{name}.{uuid.uuid4().hex}"
     try:
         draft.mkdir(parents=True)
-        make_random(draft)
-        assert is_local_complete(CheckpointPaths(RANDOM, draft / "model", draft / "codec")), draft
-        _move_unless_there(draft, root)
+        make(draft)
+        assert is_local_complete(CheckpointPaths(name, draft / "model", draft / "codec")), draft
+        _move_unless_there(draft, root, name)
     except OSError as error:
         raise WeightsError(
-            f"{RANDOM} cannot be written to {root} ({error}). Set PARLEY_WEIGHTS_DIR to a folder that can be written, "
-            f"and delete {root / RANDOM} if an incomplete one lies there."
+            f"{name} cannot be written to {root} ({error}). Set PARLEY_WEIGHTS_DIR to a folder that can be written, "
+            f"and delete {root / name} if an incomplete one lies there."
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return paths_in(root, RANDOM)
+    return paths_in(root, name)
 
 
-def _move_unless_there(draft: Path, root: Path) -> None:
+def _move_unless_there(draft: Path, root: Path, name: str) -> None:
     try:
-        os.rename(draft, root / RANDOM)
+        os.rename(draft, root / name)
     except OSError:
-        if locate(RANDOM, root) is None:
+        if locate(name, root) is None:
             raise

@@ -1,0 +1,67 @@
+"""Which checkpoint plays music and sounds, and why, in one line. Knows the names, not how any of them is loaded."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from models.errors import WeightsError
+from models.weights.choice import Choice, make_once, obtain
+from models.weights.disk import RANDOM_MUSIC, RANDOM_SOUND, weights_dir
+from models.weights.manifest import Manifest, load_manifest
+from models.weights.progress import Progress, silent
+
+SIZES = ("small", "medium", "large", "melody", "melody-large")
+AUDIOGEN = "audiogen-medium"
+PUBLISHED = (*(f"musicgen-{size}" for size in SIZES), *(f"musicgen-stereo-{size}" for size in SIZES), AUDIOGEN)
+MUSIC_NAMES = (*PUBLISHED, RANDOM_MUSIC, RANDOM_SOUND)
+DEFAULT = "musicgen-melody"  # of the sizes whose every input works: it takes a melody, and it is mono
+DIFFUSION = "multi-band-diffusion"
+NOISE = "random weights, which make noise and no music; for tests"
+
+
+def choose_music(
+    environ: Mapping[str, str],
+    asked: str | None = None,
+    root: Path | None = None,
+    *,
+    make_random: Callable[[Path, str], None],
+    progress: Progress = silent,
+    manifest: Manifest | None = None,
+) -> Choice:
+    """The checkpoint that PARLEY_MUSIC_MODEL names, whichever is asked for; without it the one that is asked for.
+
+    A published one comes from disk or from the hub, and never is another taken in its place. Random weights are made
+    when they are asked for by name; PARLEY_MUSIC_MODEL=musicgen-random stands for AudioGen's too. `make_random` writes
+    the checkpoint of a name below the folder it is given. `root` is PARLEY_WEIGHTS_DIR of `environ` unless given.
+    Raises WeightsError for an unknown name and for a checkpoint that cannot be had.
+    """
+    root = root or weights_dir(environ)
+    named = environ.get("PARLEY_MUSIC_MODEL", "").strip()
+    asked = asked or named or DEFAULT
+    name = _checked(named, "PARLEY_MUSIC_MODEL is ") if named else _checked(asked, "The model asked for is ")
+    if name == RANDOM_MUSIC and asked.startswith("audiogen"):
+        name = RANDOM_SOUND
+    why = ", as PARLEY_MUSIC_MODEL says" if named else ""
+    if asked != name:
+        why += f", though {asked} is asked for"
+    if name in (RANDOM_MUSIC, RANDOM_SOUND):
+        return Choice(make_once(name, root, lambda folder: make_random(folder, name)), f"Using {name} ({NOISE}){why}")
+    return _published(name, environ, root, progress, manifest or load_manifest(), why)
+
+
+def _published(
+    name: str, environ: Mapping[str, str], root: Path, progress: Progress, manifest: Manifest, why: str
+) -> Choice:
+    try:
+        paths = obtain(name, environ, root, progress, manifest=manifest)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{str(error).rstrip('.')}. To try the inputs without weights, set PARLEY_MUSIC_MODEL={RANDOM_MUSIC}: it "
+            "makes noise."
+        ) from error
+    return Choice(paths, f"Playing with {manifest.checkpoint(name).title} from {root / name}{why}")
+
+
+def _checked(name: str, where: str) -> str:
+    if name in MUSIC_NAMES:
+        return name
+    raise WeightsError(f"{where}{name!r}; it must be one of {', '.join(MUSIC_NAMES)}.")

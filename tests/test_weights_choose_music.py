@@ -1,0 +1,123 @@
+"""choose_music: which checkpoint plays, and what the note says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from weights_fixtures import NOBODY, SHARD, copy_files, manifest_entries, point_to, serve_hub
+
+from models.errors import WeightsError
+from models.weights import MUSIC_NAMES, Choice, Manifest, choose_music, load_manifest, verify
+from models.weights.music_choice import DIFFUSION, PUBLISHED
+
+
+def _manifest() -> Manifest:
+    """Two checkpoints of the stand-in's files, under names of music."""
+    entries = manifest_entries()
+    dia = entries["checkpoints"][0]
+    entries["checkpoints"] = [
+        dia | {"name": name, "title": f"Small {name}"} for name in ("musicgen-melody", "musicgen-small")
+    ]
+    return Manifest.model_validate_json(json.dumps(entries))
+
+
+MANIFEST = _manifest()
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch):
+    point_to(NOBODY, monkeypatch)
+
+
+@pytest.fixture
+def with_melody(tmp_path):
+    copy_files(tmp_path / "musicgen-melody")
+    verify("musicgen-melody", tmp_path, manifest=MANIFEST)
+    return tmp_path
+
+
+def _make(folder: Path, name: str) -> None:
+    copy_files(folder)
+    (folder / "model" / "name").write_text(name)
+
+
+def _unwanted(folder: Path, name: str) -> None:
+    raise AssertionError("no random checkpoint is needed")
+
+
+def _choose(root: Path, asked: str | None = None, named: str = "", make_random=_unwanted, **environ: str) -> Choice:
+    environ |= {"PARLEY_MUSIC_MODEL": named}
+    return choose_music(environ, asked, root, make_random=make_random, manifest=MANIFEST)
+
+
+def test_the_names_are_those_of_the_manifest_and_the_random_ones():
+    assert set(MUSIC_NAMES) == {*PUBLISHED, "musicgen-random", "audiogen-random"}
+    assert {*PUBLISHED, DIFFUSION, "dia"} == set(load_manifest().names)
+
+
+@pytest.mark.parametrize(("asked", "named"), [(None, ""), ("musicgen-melody", ""), (None, " musicgen-melody ")])
+def test_what_is_on_disk_is_taken(asked, named, with_melody):
+    chosen = _choose(with_melody, asked, named)
+    assert chosen.paths.model == with_melody / "musicgen-melody" / "model"
+    assert chosen.note.startswith(f"Playing with Small musicgen-melody from {with_melody / 'musicgen-melody'}")
+    assert ("as PARLEY_MUSIC_MODEL says" in chosen.note) == bool(named)
+    assert "asked for" not in chosen.note
+
+
+def test_what_is_not_here_is_fetched(tmp_path, monkeypatch):
+    with serve_hub(monkeypatch):
+        chosen = _choose(tmp_path, "musicgen-small")
+    assert chosen.paths.name == "musicgen-small"
+    assert (tmp_path / "musicgen-small" / "model" / SHARD).is_file()
+
+
+@pytest.mark.parametrize("switch", [{}, {"PARLEY_OFFLINE": "1"}])
+def test_what_cannot_be_had_is_never_replaced_by_another(switch, with_melody):
+    with pytest.raises(WeightsError) as caught:
+        _choose(with_melody, "musicgen-small", **switch)
+    for words in ("Small musicgen-small is not in", "python -m models.weights fetch musicgen-small"):
+        assert words in str(caught.value)
+    assert "PARLEY_MUSIC_MODEL=musicgen-random: it makes noise" in str(caught.value)
+
+
+def test_the_operators_word_counts_and_is_told(with_melody):
+    chosen = _choose(with_melody, "musicgen-large", "musicgen-melody")
+    assert chosen.paths.name == "musicgen-melody"
+    assert chosen.note.endswith("as PARLEY_MUSIC_MODEL says, though musicgen-large is asked for")
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        (None, "musicgen-random"),
+        ("musicgen-random", "musicgen-random"),
+        ("musicgen-stereo-large", "musicgen-random"),
+        ("audiogen-medium", "audiogen-random"),
+        ("audiogen-random", "audiogen-random"),
+    ],
+)
+def test_random_weights_by_name_are_made_once_and_called_noise(asked, made, tmp_path):
+    chosen = _choose(tmp_path, asked, "musicgen-random", _make)
+    assert chosen.paths.name == (tmp_path / made / "model" / "name").read_text() == made
+    assert f"Using {made} (random weights, which make noise and no music; for tests)" in chosen.note
+    assert _choose(tmp_path, asked, "musicgen-random").paths == chosen.paths
+    assert list((tmp_path / ".incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["musicgen-random", "audiogen-random"])
+def test_random_weights_can_be_asked_for_without_the_operator(name, tmp_path):
+    chosen = _choose(tmp_path, name, make_random=_make)
+    assert chosen.paths.name == name
+    assert "PARLEY_MUSIC_MODEL" not in chosen.note
+
+
+@pytest.mark.parametrize(("asked", "named", "where"), [("dia", "", "asked for is 'dia'"), (None, "big", "is 'big'")])
+def test_an_unknown_name_lists_the_names(asked, named, where, tmp_path):
+    with pytest.raises(WeightsError, match=f"{where}; it must be one of musicgen-small, .*audiogen-random"):
+        _choose(tmp_path, asked, named)
+
+
+def test_the_place_comes_from_the_environment_it_is_given(with_melody):
+    environ = {"PARLEY_WEIGHTS_DIR": str(with_melody)}
+    chosen = choose_music(environ, make_random=_unwanted, manifest=MANIFEST)
+    assert chosen.paths.model == with_melody / "musicgen-melody" / "model"
