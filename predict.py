@@ -45,7 +45,7 @@ class Predictor(BasePredictor):
             default=None,
         ),
         audio_prompt_text: Optional[str] = Input(
-            description="What the recording says, word for word, with the same [S1] and [S2] tags as the text.",
+            description="What the recording says, word for word, tagged as the text is; it is transcribed if left out.",
             default=None,
         ),
         max_new_tokens: int = Input(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.decoding.runtime import Runtime
+from models.dia.hearing import Hearing
 from models.dia.pipeline import DiaPipeline
 from models.dia.random_checkpoint import write_random_checkpoint
-from models.weights import CheckpointPaths, Progress, choose, silent
+from models.weights import Progress, choose, silent
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class FamilySpec:
     """One model by its public name."""
 
     name: str
-    load: Callable[[CheckpointPaths, Runtime], Any]  # → a Pipeline as models/engine.py describes it
+    load: Callable[..., Any]  # (CheckpointPaths, Runtime, …) → a Pipeline as models/engine.py describes it
 
 
 FAMILIES = {
@@ -38,4 +39,5 @@ def load_dialogue(environ: Mapping[str, str], progress: Progress = silent) -> tu
     """
     runtime = Runtime.from_environ(environ)
     choice = choose(environ, make_random=write_random_checkpoint, progress=progress)
-    return FAMILIES[choice.paths.name].load(choice.paths, runtime), choice.note
+    hearing = Hearing.from_environ(environ)
+    return FAMILIES[choice.paths.name].load(choice.paths, runtime, hearing), choice.note

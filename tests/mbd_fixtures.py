@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.codecs.mbd_bands import low_pass_filters
 from models.codecs.mbd_config import BandConfig, UnetConfig
-from models.codecs.mbd_unet import DiffusionUnet
+from models.codecs.mbd_random import random_band
 
 SAMPLE_RATE, HOP = 8000, 160  # 50 frames a second, as the published model's
 CODEBOOKS, VOCABULARY, LATENT = 3, 16, 6
@@ -87,55 +86,13 @@ def unet_config(**changes: Any) -> UnetConfig:
     return BandConfig.from_settings(settings(**{f"diffusion_unet__{k}": v for k, v in changes.items()}), "tiny").unet
 
 
-class RandomTensors:
-    """A source that has every tensor it is asked for, random and of a size that neither fades nor explodes."""
-
-    def __init__(self, seed: int) -> None:
-        self.tensors: dict[str, Tensor] = {}
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        normal = torch.randn(*shape, generator=self._generator)
-        if len(shape) == 1:
-            norm = "norm" in name and name.endswith("weight")
-            tensor = 1 + 0.2 * normal if norm else 0.1 * normal
-        elif "embedding" in name:
-            tensor = 0.3 * normal
-        else:
-            fan_in = shape[0] * shape[2] / 4 if "convtr" in name else normal[0].numel()
-            tensor = normal / fan_in**0.5
-        self.tensors[name] = tensor
-        return tensor.clone()
-
-
-def model_state(config: UnetConfig, seed: int = 0) -> dict[str, Tensor]:
-    """The tensors of a network of this shape, by their names in the published files."""
-    source = RandomTensors(seed)
-    DiffusionUnet(config, source)
-    return source.tensors
-
-
-def processor_state(bands: int, seed: int = 0) -> dict[str, Tensor]:
-    """As training leaves it after 100 samples: loud low bands, soft high ones."""
-    generator = torch.Generator().manual_seed(seed)
-    power = torch.rand(bands, generator=generator) * torch.logspace(0, -2, bands)
-    state = {
-        "counts": torch.tensor([100.0]),
-        "sum_x": 0.2 * torch.randn(bands, generator=generator),
-        "sum_x2": 100 * (power + 0.01),
-        "sum_target_x2": 100 * torch.linspace(0.05, 0.5, bands),
-    }
-    if bands > 1:
-        state["split_bands.lowpass.filters"] = low_pass_filters(bands, SAMPLE_RATE)[:, None]
-    return state
+def processor_state(bands: int) -> dict[str, Tensor]:
+    return band(0, processor__n_bands=bands)["processor_state"]
 
 
 def band(seed: int, **changes: Any) -> dict[str, Any]:
-    """What the file holds of one band."""
-    cfg = settings(**changes)
-    config = BandConfig.from_settings(cfg, "tiny")
-    processor = processor_state(config.processor.bands, seed) if config.processor else {}
-    return {"cfg": cfg, "model_state": model_state(config.unet, seed), "processor_state": processor}
+    """What the file holds of one band whose settings are changed so."""
+    return random_band(settings(**changes), SAMPLE_RATE, seed)
 
 
 def checkpoint() -> dict[int | str, Any]:

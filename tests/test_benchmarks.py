@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.codec import main
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -31,3 +33,16 @@ def test_decode_benchmark_runs_and_ends_with_one_json_document() -> None:
         assert row["ratio"] == pytest.approx(row["transformers_ms"] / row["ms"], rel=0.05)
     assert report["codec"][0]["ours float32"] > 0
     assert report["beside_a_busy_core"][0]["governed_ms"] > 0
+
+
+@pytest.mark.parametrize("codec", ["dac", "encodec"])
+def test_codec_benchmark_ends_with_one_json_document(codec, capsys) -> None:
+    assert main(["--codec", codec, "--tiny", "--rounds", "1", "--threads", "1"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["codec"] == codec
+    rows = report["seconds_a_second"]
+    kinds = {(row.get("task"), row.get("channels")) for row in rows}
+    assert kinds == ({(None, None)} if codec == "dac" else {(t, c) for t in ("decode", "encode") for c in (1, 2)})
+    for row in rows:
+        assert row["transformers float32"] > 0
+        assert row.get("ours", row.get("ours float32")) > 0

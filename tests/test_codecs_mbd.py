@@ -7,12 +7,13 @@ import encodec_fixtures
 import pytest
 import torch
 import torch.nn.functional as F
-from mbd_fixtures import CODEBOOKS, HOP, REDUCTION, SAMPLE_RATE, TinyCodec, band, random_codes, save_mbd, seeded
+from mbd_fixtures import CODEBOOKS, HOP, LATENT, REDUCTION, SAMPLE_RATE, TinyCodec, band, random_codes, save_mbd, seeded
 from safetensors.torch import load_file
 from torch import Tensor
 
 from models.codecs import mbd
 from models.codecs.mbd import MultiBandDiffusion
+from models.codecs.mbd_random import write_random_diffusion
 from models.errors import GenerationFailed
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -198,6 +199,17 @@ def test_two_decodings_take_turns_without_touching_each_other(decoder):
         with pytest.raises(StopIteration) as end:
             next(decoding)
         assert torch.equal(end.value.value, audio)
+
+
+def test_a_random_checkpoint_is_one_like_the_published_and_its_seed_repeats(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        write_random_diffusion(tmp_path / name, sample_rate=SAMPLE_RATE, latent_width=LATENT, seed=seed)
+    audio = [
+        MultiBandDiffusion.load(tmp_path / name, TinyCodec(), device="cpu").decode(random_codes(4), seeded(0))
+        for name in "abc"
+    ]
+    assert torch.equal(audio[0], audio[1])
+    assert (audio[0] - audio[2]).std() > 0.01
 
 
 def test_encodec_s_own_codes_are_decoded(tmp_path):

@@ -12,7 +12,6 @@ from mbd_fixtures import (
     SAMPLE_RATE,
     TinyCodec,
     checkpoint,
-    model_state,
     processor_state,
     random_codes,
     read,
@@ -26,6 +25,7 @@ from torch import Tensor
 from models.codecs.mbd import MultiBandDiffusion
 from models.codecs.mbd_bands import BandSplit, low_pass_filters
 from models.codecs.mbd_processor import MultiBandProcessor, equalise
+from models.codecs.mbd_random import random_unet
 from models.codecs.mbd_schedule import NoiseSchedule
 from models.codecs.mbd_unet import DiffusionUnet
 from models.decoding.state_dict import StateDict
@@ -61,7 +61,7 @@ def assert_close(ours: Tensor, theirs: Tensor, rtol: float = 1e-4) -> None:
 def test_unet_matches_audiocraft(name, samples):
     audiocraft("models.unet")
     changes = UNETS[name]
-    state = model_state(unet_config(**changes))
+    state = random_unet(unet_config(**changes), seed=0)
     ours, theirs = DiffusionUnet(unet_config(**changes), StateDict(state, "tiny")), their_unet(state, **changes)
     noisy, latents = torch.randn(2, 1, samples), torch.randn(2, LATENT, max(1, samples // 160))
     condition = ours.condition(latents)

@@ -66,7 +66,7 @@ def test_a_recording_without_its_words_is_refused_with_the_reason(
     noisy: DiaPipeline, tmp_path: Path, words: str
 ) -> None:
     clip = wav(tmp_path / "clip.wav", 1.5)
-    with pytest.raises(InvalidRequest, match=r"audio_prompt_text: is missing.*no transcriber"):
+    with pytest.raises(InvalidRequest, match=r"audio_prompt_text: is missing.*no transcriber.*pip install"):
         noisy.prepare(request(audio_prompt=clip, audio_prompt_transcription=words))
 
 

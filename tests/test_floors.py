@@ -67,6 +67,7 @@ WITHOUT_TORCH = (
     "models.weights",
     "models.audio",
     "models.songs",
+    "models.listening",
     "container",
     "serving",
 )

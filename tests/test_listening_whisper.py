@@ -10,6 +10,8 @@ import pytest
 
 from models.errors import WeightsError
 from models.listening import whisper
+from models.weights import load_manifest
+from models.weights.disk import stamp_of, write_marker
 
 
 @pytest.fixture
@@ -72,6 +74,22 @@ def test_the_packaged_model_counts_as_here_by_its_packages_or_by_its_folder(
     whisper.cache_dir().mkdir(parents=True)
     assert whisper.find_whisper()
     assert whisper.whisper_folder() == tmp_path / "parley" / whisper.cache_dir().name
+
+
+def test_a_bigger_model_is_found_by_its_name_once_it_is_fetched(tmp_path: Path) -> None:
+    assert not whisper.find_whisper("whisper-small", tmp_path)
+    with pytest.raises(WeightsError, match=r"whisper-small is not here.*models.weights fetch whisper-small"):
+        whisper.whisper_folder("whisper-small", tmp_path)
+    checkpoint = load_manifest().checkpoint("whisper-small")
+    for pin in checkpoint.pins:
+        path = tmp_path / checkpoint.name / pin.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.truncate(pin.size)
+    stamps = {pin.path: stamp_of(tmp_path / checkpoint.name / pin.path) for pin in checkpoint.pins}
+    write_marker(checkpoint, tmp_path, stamps)
+    assert whisper.find_whisper("whisper-small", tmp_path)
+    assert whisper.whisper_folder("whisper-small", tmp_path) == tmp_path / "whisper-small" / "model"
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:

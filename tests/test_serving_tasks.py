@@ -115,7 +115,6 @@ def test_a_voice_sent_along_is_shown_as_a_link(alice: httpx.Client) -> None:
         (DIA | {"seed": -1}, "configs.seed"),
         (DIA | {"output_format": "aac"}, "configs.output_format"),
         (DIA | {"audio_prompt": "/etc/hostname", "audio_prompt_text": "Hm."}, "configs.audio_prompt"),
-        (DIA | {"audio_prompt": "https://example.org/a.wav"}, "configs.audio_prompt_text"),
         (DIA | {"max_new_tokens": 600}, "configs.max_new_tokens"),
         (DIA | {"webhook": "https://example.org"}, "configs.webhook"),
         ("{", "configs"),

@@ -134,13 +134,15 @@ def test_a_dialogue_keeps_its_speakers_in_a_stored_voice(service, client, spoken
 
 
 @pytest.mark.parametrize("transcript", [None, " "])
-def test_a_voice_without_a_transcript_waits_for_one(service, client, spoken, transcript):
+def test_a_voice_without_a_transcript_speaks_by_what_is_heard_in_it_until_it_has_one(
+    service, client, spoken, transcript
+):
     voice = stored(client, spoken, transcript=transcript)
     assert voice["transcript"] is None
-    problem = refusal(speak(service, voice="Ann"))
-    assert problem["param"] == "voice"
-    assert "no transcript" in problem["message"]
-    assert f"/v1/audio/voices/{voice['id']}" in problem["message"]
+    assert speak(service, voice="Ann").status_code == 200
+    asked = service.backend.asked[-1]
+    assert asked.audio_prompt is not None
+    assert asked.audio_prompt_text is None
     updated = client.post(f"/v1/audio/voices/{voice['id']}", json={"transcript": f" {WORDS}\n"})
     assert updated.json() == {**voice, "transcript": WORDS}
     if transcript is None:

@@ -55,12 +55,13 @@ def test_the_old_model_and_the_pickle_are_refused_with_a_reason():
 
 
 MUSIC = ("small", "medium", "large", "melody", "melody-large")
+WHISPER = ("whisper-small", "whisper-large-v3")
 PICKLES = (".bin", ".th", ".bin*")
 
 
 def test_every_published_checkpoint_of_music_and_sound_is_there():
     names = [f"musicgen-{size}" for size in (*MUSIC, *(f"stereo-{size}" for size in MUSIC))]
-    assert load_manifest().names == ("dia", *names, "audiogen-medium", "multi-band-diffusion")
+    assert load_manifest().names == ("dia", *names, "audiogen-medium", "multi-band-diffusion", *WHISPER)
     for name in names:
         (repository,) = load_manifest().checkpoint(name).repositories
         assert (repository.target, repository.repo) == ("model", f"facebook/{name}")
@@ -104,7 +105,10 @@ def test_of_musicgen_the_weights_are_taken_in_the_best_format_there_is(offered, 
 
 
 def test_pickles_are_fetched_only_for_loaders_that_run_nothing_of_them():
-    """Dia's are never: torch.load with weights_only reads those of models.musicgen and models.codecs."""
+    """Dia's are never: torch.load with weights_only reads those of models.musicgen and models.codecs.
+
+    Whisper's model.bin is CTranslate2's own format, and no pickle.
+    """
     with_pickles = {
         checkpoint.name
         for checkpoint in load_manifest().checkpoints
@@ -112,7 +116,14 @@ def test_pickles_are_fetched_only_for_loaders_that_run_nothing_of_them():
         for name in (*repository.files, *" | ".join(repository.take).split(" | "))
         if name.endswith(PICKLES)
     }
-    assert with_pickles == set(load_manifest().names) - {"dia"}
+    assert with_pickles - set(WHISPER) == set(load_manifest().names) - {"dia", *WHISPER}
+
+
+def test_whispers_are_pinned_to_the_byte():
+    for name in WHISPER:
+        checkpoint = load_manifest().checkpoint(name)
+        assert checkpoint.is_pinned
+        assert {pin.path for pin in checkpoint.pins} > {"model/config.json", "model/model.bin", "model/tokenizer.json"}
 
 
 def test_every_pickle_is_opened_with_weights_only():

@@ -16,10 +16,10 @@ class Quantiser:
     def __init__(self, build: Builder) -> None:
         config = build.config
         names = [f"quantizer.layers.{k}.codebook.embed" for k in range(config.codebooks_per_channel)]
-        books = [build.take(name, config.codebook_size, config.latent_width) for name in names]
-        self.books = [build.placed(book) for book in books]  # k times [V, D]
+        books = torch.cat([build.take(name, config.codebook_size, config.latent_width) for name in names])
+        self.table = CodeTable(build.placed(books), config.codebooks_per_channel)
+        self.books = self.table.rows.split(config.codebook_size)  # k times [V, D]
         self.halves = [book.square().sum(dim=1) / -2 for book in self.books]  # k times [V]
-        self.table = CodeTable(torch.cat(self.books), len(books))
 
     def codes(self, latents: Tensor) -> Tensor:
         """[N, D] → [k, N]. The nearest entry e to x is that with the greatest x·e - |e|² / 2."""

@@ -25,7 +25,7 @@ class DialogueInputs(Inputs):
     )
     audio_prompt_text: str | None = Field(
         default=None,
-        description="What the recording says, word for word, with the same [S1] and [S2] tags as the text.",
+        description="What the recording says, word for word, tagged as the text is; it is transcribed if left out.",
     )
     max_new_tokens: Integer = Field(
         default=3072,
@@ -107,12 +107,6 @@ class DialogueInputs(Inputs):
             raise InvalidRequest(
                 "audio_prompt_text",
                 "is given without audio_prompt. Send the recording too, or leave the text out.",
-            )
-        if self.audio_prompt is not None and not (self.audio_prompt_text or "").strip():
-            raise InvalidRequest(
-                "audio_prompt_text",
-                "is missing: the model needs the words of audio_prompt to clone its voice, and this build has no "
-                "transcriber. Write down what the recording says.",
             )
 
 

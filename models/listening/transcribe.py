@@ -8,6 +8,7 @@ beam search at temperature 0, so that the same audio always has the same words.
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,12 @@ class Segment:
 def is_installed(model: str = PACKAGED, root: Path | None = None) -> bool:
     """Whether a Transcriber of that model can work here. Loads nothing."""
     return find_spec(_ENGINE) is not None and find_whisper(model, root)
+
+
+@cache
+def shared_transcriber(model: str = PACKAGED, root: Path | None = None) -> "Transcriber":
+    """The one of this process, so that all who listen load it once. Raises WeightsError for a name no model has."""
+    return Transcriber(model, root=root)
 
 
 class Transcriber:

@@ -192,7 +192,8 @@ def verify(
         except WeightsError as error:
             faults.append(str(error))
     if faults:
-        _refuse_foreign(root / name)
+        if any(pin.path.endswith(".safetensors") for pin in checkpoint.pins):
+            _refuse_foreign(root / name)
         raise WeightsError(
             f"{checkpoint.title} in {root / name} is not right: {'; '.join(faults)}. Fetch what is wrong with: "
             f"python -m models.weights fetch {name}; or copy the right files there and verify again."
@@ -205,7 +206,7 @@ def verify(
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Name the real trouble where the files are not damaged but of another model, or pickles."""
+    """Name the real trouble where files are not damaged but of another model, or pickles instead of safetensors."""
     for part in ("model", "codec"):
         refuse_folder(folder / part)
 

@@ -1,7 +1,8 @@
 """Door 4's voices: store a recording to speak with, list, write down what it says, delete. Source: OpenAI's API.
 
 OpenAI asks for the id of a recording in which the speaker agrees; here `consent` is the agreement in words. What is
-ours: `transcript`, which Dia needs to clone a voice, the list, and `audio` as another name of `audio_sample`.
+ours: `transcript`, the words of the recording, which Dia would else have to hear in it at each speech; the list, and
+`audio` as another name of `audio_sample`.
 """
 
 import shutil

@@ -152,9 +152,8 @@ function framed(field, input, ...below) {
   return { root, input, reset };
 }
 
-/** "1 to 5, default 3."; nothing for the words of a voice, which the schema lets be empty only for want of a voice. */
-function rangeOf({ kind, minimum, maximum, fallback, nullable }) {
-  if (kind === "transcript") return "";
+/** "1 to 5, default 3." */
+function rangeOf({ minimum, maximum, fallback, nullable }) {
   const range = minimum === undefined || maximum === undefined ? "" : `${minimum} to ${maximum}`;
   const empty = nullable ? "may stay empty" : fallback === null ? "" : `default ${fallback}`;
   const words = [range, empty].filter(Boolean).join(", ");

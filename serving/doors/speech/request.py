@@ -123,10 +123,5 @@ def _speaker(voices: Voices, owner: str, name: str) -> tuple[str, dict[str, Any]
 
 def _prompt(voice: Voice) -> dict[str, Any]:
     """The stored bytes themselves, always: the model knows a recording that it has encoded before by its samples."""
-    if not voice.transcript:
-        raise InvalidRequest(
-            "voice",
-            f"is {voice.name!r}, which has no transcript, and the model needs the words of a recording to clone its "
-            f'voice. Send them first: POST /v1/audio/voices/{voice.id} with {{"transcript": …}}.',
-        )
-    return {"audio_prompt": FILE_PREFIX + voice.file, "audio_prompt_text": voice.transcript}
+    words = {"audio_prompt_text": voice.transcript} if voice.transcript else {}  # else whoever speaks listens to it
+    return {"audio_prompt": FILE_PREFIX + voice.file, **words}
