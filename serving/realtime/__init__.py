@@ -1,9 +1,19 @@
 """Door 5: OpenAI's Realtime socket. Audio is appended, cut into turns, committed, transcribed, and answered in speech.
 
-g711, audio_formats             bytes of the wire ↔ 16-bit samples
-buffer                          what has been appended and not committed, on an absolute sample clock
-fields, faults                  mistakes in OpenAI's words
-settings, items, client_events  what clients send
-server_events                   what they are sent
-beta                            the same in the older dialect
+The way of an event:
+
+    client_events (items, settings, fields, faults)     JSON → a frozen event, or a mistake in OpenAI's words
+    beta                                                the older dialect: other names for the same things
+    session                                             a state machine: events in, events out, no socket
+      ear                                                 the listening side
+        buffer (audio_formats, g711)                        what is not committed yet, on an absolute sample clock
+        turns                                               where somebody speaks
+      conversation                                        items, what they say and sound like
+      transcribing                                        what is said in them
+      speaking                                            the speaking side
+        script                                              which words, in whose voice
+        response                                            what is told of one response, in which order
+    server_events                                       what the client is told
+
+A session leaves to `workers` what takes long: those of a test do it when they are told to.
 """

@@ -84,7 +84,7 @@ class InputAudioBuffer:
 
     def append(self, audio: str) -> Samples:
         """Base64 of audio in the wire's format, cut anywhere → the samples that can now be read, none perhaps."""
-        data = self._rest + self._decoded(audio)
+        data = self._rest + decoded(audio, self.wire)
         whole = len(data) - len(data) % self.wire.sample_bytes
         samples = self.wire.decode(data[:whole])
         if (self.written - self.start + len(samples)) * _BYTES > self._most_bytes:
@@ -163,19 +163,21 @@ class InputAudioBuffer:
         self._filtered -= len(samples)
         return samples
 
-    def _decoded(self, audio: str) -> bytes:
-        expected = f"Invalid 'audio'. Expected base64-encoded audio bytes ({self.wire.described}) but got"
-        if len(audio) > MOST_LETTERS:
-            raise Fault(
-                "string_above_max_length",
-                f"Invalid 'audio': string too long. Expected a string with maximum length {MOST_LETTERS} "
-                f"({MOST_APPENDED >> 20} MiB of audio), but got a string with length {len(audio)} instead.",
-                "audio",
-            )
-        try:
-            data = base64.b64decode(audio, validate=True)
-        except (binascii.Error, ValueError) as error:  # ValueError: letters that are not ASCII
-            raise invalid_value("audio", f"{expected} an invalid value.") from error
-        if not data:
-            raise invalid_value("audio", f"{expected} empty bytes.")
-        return data
+
+def decoded(audio: str, wire: WireFormat, param: str = "audio") -> bytes:
+    """Base64 of at most 15 MiB → the bytes, at least one. Raises Fault, in OpenAI's words."""
+    expected = f"Invalid '{param}'. Expected base64-encoded audio bytes ({wire.described}) but got"
+    if len(audio) > MOST_LETTERS:
+        raise Fault(
+            "string_above_max_length",
+            f"Invalid '{param}': string too long. Expected a string with maximum length {MOST_LETTERS} "
+            f"({MOST_APPENDED >> 20} MiB of audio), but got a string with length {len(audio)} instead.",
+            param,
+        )
+    try:
+        data = base64.b64decode(audio, validate=True)
+    except (binascii.Error, ValueError) as error:  # ValueError: letters that are not ASCII
+        raise invalid_value(param, f"{expected} an invalid value.") from error
+    if not data:
+        raise invalid_value(param, f"{expected} empty bytes.")
+    return data

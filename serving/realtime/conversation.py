@@ -1,0 +1,213 @@
+"""A session's conversation: its items in order, what each says and sounds like. Knows no socket, no model, no event.
+
+Memory is bounded: of the oldest items first the audio is forgotten, which from then on cannot be retrieved or spoken
+with, then the items themselves.
+"""
+
+import base64
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from serving.realtime.audio_formats import Samples, WireFormat
+from serving.realtime.faults import Fault, invalid_value
+from serving.realtime.fields import Json
+from serving.realtime.items import (
+    AssistantMessage,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputText,
+    OutputAudio,
+    OutputText,
+    SystemMessage,
+    UserMessage,
+)
+from serving.storage.ids import new_id
+
+MOST_ITEMS = 1000
+MOST_AUDIO = 64 << 20  # bytes of 16-bit samples, of all items
+MOST_TEXT = 8 << 20  # characters, of all items
+ROOT = "root"  # stands for the place before the first item
+_AUDIO_PARTS = ("input_audio", "output_audio")
+
+
+@dataclass(eq=False)
+class Part:
+    """Of a message. text: what is written, or what the audio says as far as that is known."""
+
+    type: str
+    text: str | None
+    samples: Samples | None = None
+    wire: WireFormat | None = None
+
+    @property
+    def is_audio(self) -> bool:
+        return self.type in _AUDIO_PARTS
+
+    @property
+    def milliseconds(self) -> int:
+        return 0 if self.samples is None or self.wire is None else 1000 * len(self.samples) // self.wire.rate
+
+    def to_json(self, *, with_audio: bool = False) -> Json:
+        if not self.is_audio:
+            return {"type": self.type, "text": self.text}
+        shown: Json = {"type": self.type, "transcript": self.text}
+        if with_audio and self.samples is not None and self.wire is not None:
+            shown["audio"] = base64.b64encode(self.wire.encode(self.samples)).decode()
+        return shown
+
+
+@dataclass(eq=False)
+class Item:
+    """A message, or what a tool was asked or answered (`fields`). words: what its audio says, once that is known."""
+
+    id: str
+    type: str = "message"
+    role: str = ""
+    status: str = "completed"
+    parts: list[Part] = field(default_factory=list)
+    fields: Json = field(default_factory=dict)
+    words: Future[str] | None = None
+    silent: bool = False  # nobody speaks in its audio
+
+    @property
+    def audio(self) -> Part | None:
+        """Its first part of audio that is still kept."""
+        return next((part for part in self.parts if part.samples is not None), None)
+
+    @property
+    def written(self) -> str:
+        """What is written in it, without what is only heard."""
+        return "\n".join(part.text for part in self.parts if part.text and not part.is_audio)
+
+    @property
+    def heard(self) -> str:
+        """What its audio says, as far as that is known."""
+        return " ".join(part.text for part in self.parts if part.text and part.is_audio)
+
+    @property
+    def letters(self) -> int:
+        return sum(len(part.text or "") for part in self.parts) + sum(len(str(value)) for value in self.fields.values())
+
+    def to_json(self, *, with_audio: bool = False) -> Json:
+        shown: Json = {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status}
+        if self.type == "message":
+            shown |= {"role": self.role, "content": [part.to_json(with_audio=with_audio) for part in self.parts]}
+        return shown | self.fields
+
+
+class Conversation:
+    """Items in order. Raises Fault, and stays as it was, for what cannot be done."""
+
+    def __init__(self) -> None:
+        self.id = f"conv_{new_id()}"
+        self._items: dict[str, Item] = {}  # in order
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items.values())
+
+    def __reversed__(self) -> Iterator[Item]:
+        return reversed(self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, item_id: str) -> Item | None:
+        return self._items.get(item_id)
+
+    @property
+    def last_id(self) -> str | None:
+        return next(reversed(self._items), None)
+
+    def add(self, item: Item, after: str | None = None) -> str | None:
+        """Behind the item of the id `after`; "root": in front; None: at the end → the id of the one before it."""
+        if item.id in self._items:
+            raise invalid_value("item.id", f"Error adding item: an item with id '{item.id}' already exists.")
+        if after in (None, self.last_id):
+            before = self.last_id
+            self._items[item.id] = item
+        else:
+            before = None if after == ROOT else after
+            if before is not None and before not in self._items:
+                raise invalid_value(
+                    "previous_item_id", f"Error adding item: the previous item with id '{before}' does not exist."
+                )
+            order = list(self._items.values())
+            order.insert(0 if before is None else 1 + list(self._items).index(before), item)
+            self._items = {each.id: each for each in order}
+        self._forget()
+        return before
+
+    def retrieve(self, item_id: str) -> Item:
+        return self._found(item_id, "retrieve", "retrieving")
+
+    def delete(self, item_id: str) -> None:
+        del self._items[self._found(item_id, "delete", "deleting").id]
+
+    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
+        """Cut what an assistant said to what was heard of it; its transcript goes, for nobody knows how far it went."""
+        item = self._found(item_id, "truncate", "truncating")
+        if item.role != "assistant" or not any(part.is_audio for part in item.parts):
+            raise invalid_value("item_id", "Error truncating item: only audio of the assistant can be truncated.")
+        if content_index >= len(item.parts) or not item.parts[content_index].is_audio:
+            raise invalid_value("content_index", f"Error truncating item: part {content_index} of it is no audio.")
+        part = item.parts[content_index]
+        if audio_end_ms > part.milliseconds:
+            raise invalid_value(
+                "audio_end_ms", f"Audio content of {part.milliseconds}ms is already shorter than {audio_end_ms}ms"
+            )
+        if part.samples is not None and part.wire is not None:
+            part.samples = part.samples[: part.wire.rate * audio_end_ms // 1000].copy()
+        part.text = None
+
+    def _found(self, item_id: str, verb: str, doing: str) -> Item:
+        item = self._items.get(item_id)
+        if item is None:
+            code = f"item_{verb}_invalid_item_id"
+            raise Fault(code, f"Error {doing} item: the item with id '{item_id[:64]}' does not exist.")
+        return item
+
+    def _forget(self) -> None:
+        """What is too much, of the oldest; never anything of the newest item."""
+        audio = sum(part.samples.nbytes for item in self for part in item.parts if part.samples is not None)
+        for item in list(self)[:-1]:
+            if audio <= MOST_AUDIO:
+                break
+            for part in item.parts:
+                audio -= 0 if part.samples is None else part.samples.nbytes
+                part.samples = None
+        letters = sum(item.letters for item in self)
+        while len(self) > 1 and (len(self) > MOST_ITEMS or letters > MOST_TEXT):
+            oldest = self._items.pop(next(iter(self._items)))
+            letters -= oldest.letters
+
+
+def new_item_id() -> str:
+    return f"item_{new_id()}"
+
+
+def item_of(sent: Any, wire: WireFormat, decode: Callable[[str, str], Samples], path: str = "item") -> Item:
+    """A client's item (items.py) as one of ours. decode: base64 of audio, and its path → samples. Raises Fault."""
+    item_id = sent.id or new_item_id()
+    match sent:
+        case FunctionCall():
+            fields = {"name": sent.name, "arguments": sent.arguments, "call_id": sent.call_id or f"call_{new_id()}"}
+            return Item(item_id, sent.type, status=sent.status, fields=fields)
+        case FunctionCallOutput():
+            return Item(item_id, sent.type, status=sent.status, fields={"call_id": sent.call_id, "output": sent.output})
+        case UserMessage() | AssistantMessage() | SystemMessage():
+            parts = [_part_of(part, f"{path}.content[{n}]", wire, decode) for n, part in enumerate(sent.content)]
+            return Item(item_id, role=sent.role, status=sent.status, parts=parts)
+    raise AssertionError(sent)
+
+
+def _part_of(part: Any, path: str, wire: WireFormat, decode: Callable[[str, str], Samples]) -> Part:
+    match part:
+        case InputText() | OutputText():
+            return Part(part.type, part.text)
+        case InputAudio() | OutputAudio():
+            samples = None if part.audio is None else decode(part.audio, f"{path}.audio")
+            return Part(part.type, part.transcript, samples, wire)
+    raise AssertionError(part)

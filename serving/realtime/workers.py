@@ -1,0 +1,118 @@
+"""What a session has others do for it: listening, transcribing, speaking. It knows them by these shapes alone."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.request import Codes
+from serving.realtime.audio_formats import Samples, Sound, WireFormat
+from serving.realtime.fields import Json
+from serving.realtime.settings import Transcription
+from serving.realtime.turns import Detector
+
+HEARING_RATE = 16_000  # Hz, of what is transcribed and judged
+
+
+class Denoiser(Protocol):
+    """A stream at 24 kHz: as many samples come out as go in, some of them later."""
+
+    def push(self, samples: Sound) -> Sound: ...
+
+    def flush(self) -> Sound: ...
+
+
+class Segment(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class VoicePrompt:
+    """A recording to speak like: the bytes of a file, and the words it says, "[S1] …"."""
+
+    audio: bytes
+    transcript: str
+
+
+@dataclass(frozen=True)
+class NamedVoice:
+    """What a name stands for: a speaker of the model's own, "[S1]" or "[S2]", or a recording, which is "[S1]" then."""
+
+    speaker: str
+    prompt: VoicePrompt | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechOrder:
+    """One thing to say. speed: 0.25–4, the pitch is kept. continues: what the response before it handed on."""
+
+    id: str
+    text: str
+    prompt: VoicePrompt | None
+    wire: WireFormat
+    speed: float = 1.0
+    most_tokens: int | None = None
+    continues: Codes | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """The next piece of it. samples: at the rate of the order's wire, perhaps none. progress: 0–1 of the whole.
+
+    tokens: generated so far. continues: for the response after it. cut_short: the last piece's, where a limit ended it.
+    """
+
+    samples: Samples
+    progress: float
+    tokens: int
+    continues: Codes | None = None
+    cut_short: bool = False
+
+
+class Workers(Protocol):
+    """Of one session. What blocks is only called in the background."""
+
+    def detector(self, rate: int) -> Detector: ...
+
+    def denoiser(self, field: str) -> Denoiser: ...
+
+    def finished(self, turn: Sound) -> float | None:
+        """How likely a turn, at 16 kHz, is over; None: nobody here can tell. Blocks a tenth of a second."""
+        ...
+
+    def transcribe(self, sound: Sound, wanted: Transcription) -> Iterator[Segment]:
+        """What is said in audio at 16 kHz. Blocks; raises ParleyError."""
+        ...
+
+    def voice(self, name: str) -> NamedVoice:
+        """Blocks; raises InvalidRequest for a name that is nobody's."""
+        ...
+
+    def speak(self, order: SpeechOrder) -> Generator[Spoken]:
+        """Blocks; closing it stops the speech. Raises ParleyError."""
+        ...
+
+    def listen_in_background(self, job: Callable[[], None]) -> None: ...
+
+    def speak_in_background(self, job: Callable[[], None]) -> None: ...
+
+    def count_response(self) -> None:
+        """Raises ParleyError or RateLimited where this caller has had as many as it may."""
+        ...
+
+    def rate_limits(self) -> list[Json]: ...
+
+
+class Outbox(Protocol):
+    """Where events go on their way to the client. Both may be called from any thread."""
+
+    def send(self, event: Json) -> None: ...
+
+    def drop(self, is_stale: Callable[[Json], bool]) -> None:
+        """Forget those that have not left yet."""
+        ...
+
+
+def pieces_of(samples: Samples, longest: int) -> Iterable[Samples]:
+    """Cut into pieces of at most so many samples."""
+    return (samples[start : start + longest] for start in range(0, len(samples), longest))
