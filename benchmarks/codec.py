@@ -24,6 +24,7 @@ from models.codecs.dac import DacCodec
 from models.codecs.encodec import EncodecCodec
 from models.codecs.encodec_settings import encodec_from_hub
 from models.decoding.state_dict import StateDict
+from models.musicgen.names import codec_state
 
 SECONDS = 3  # of audio a pass; transformers decodes it whole, which suits short audio better than long
 PEER = "transformers float32"
@@ -37,7 +38,6 @@ ENCODEC: dict[str, Any] = {  # facebook/encodec_32khz
     "use_conv_shortcut": False,
 }
 TINY = {"num_filters": 4, "codebook_size": 2048}
-TRAINING_ONLY = ("embed_avg", "cluster_size", "inited")  # of a codebook
 
 Contestants = Mapping[str, Callable[[], object]]
 
@@ -86,7 +86,7 @@ def measure_encodec(threads: Sequence[int], *, tiny: bool, rounds: int = 3) -> l
     """EnCodec: medians for each number of threads and each task, and how many times as fast ours is."""
     settings = ENCODEC | TINY if tiny else ENCODEC
     peer = EncodecModel(EncodecConfig(**settings)).eval()
-    state = {name: tensor for name, tensor in peer.state_dict().items() if not name.endswith(TRAINING_ONLY)}
+    state = codec_state(peer.state_dict())
     rows = []
     for channels in (1, 2):
         codec = EncodecCodec.load(StateDict(state, "the peer"), encodec_from_hub(settings, channels=channels), "cpu")

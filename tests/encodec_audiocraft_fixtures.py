@@ -1,17 +1,16 @@
 """Tiny EnCodecs of audiocraft's own classes, and ours from the same cfg and weights."""
 
 import copy
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from encodec_fixtures import TRAINING_ONLY
 from torch import Tensor
 
 from models.codecs.encodec import EncodecCodec
 from models.codecs.encodec_settings import encodec_from_audiocraft
 from models.decoding.state_dict import StateDict
+from models.musicgen.names import codec_state
 
 # Every group of config/model/encodec/default.yaml that a compression model is built from, but for the sizes.
 CFG: dict[str, Any] = {
@@ -75,15 +74,6 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 SAME_WEIGHTS = ("constant", "reflect", "causal constant", "causal reflect")
 
-_NAMES = (  # of audiocraft → of transformers
-    (r"^(encoder|decoder)\.model\.", r"\1.layers."),
-    (r"^quantizer\.vq\.layers\.", "quantizer.layers."),
-    (r"\._codebook\.", ".codebook."),
-    (r"\.(conv|convtr)\.\1\.", ".conv."),
-    (r"\.weight_g$", ".parametrizations.weight.original0"),
-    (r"\.weight_v$", ".parametrizations.weight.original1"),
-)
-
 
 def cfg_of(name: str) -> dict[str, Any]:
     """What stands in `xp.cfg` of the codec of this name."""
@@ -95,13 +85,7 @@ def cfg_of(name: str) -> dict[str, Any]:
 
 def ours(name: str, state: Mapping[str, Tensor], channels: int = 1) -> EncodecCodec:
     """Ours, with audiocraft's weights."""
-    tensors = {}
-    for key, tensor in state.items():
-        for pattern, replacement in _NAMES:
-            key = re.sub(pattern, replacement, key)
-        if not key.endswith(TRAINING_ONLY):
-            tensors[key] = tensor
-    with StateDict(tensors, "audiocraft's codec") as source:
+    with StateDict(codec_state(state), "audiocraft's codec") as source:
         return EncodecCodec.load(source, encodec_from_audiocraft(cfg_of(name), channels=channels), "cpu")
 
 

@@ -11,9 +11,9 @@ from transformers import EncodecModel
 from models.codecs.encodec import EncodecCodec
 from models.codecs.encodec_settings import encodec_from_hub
 from models.decoding.state_dict import StateDict
+from models.musicgen.names import codec_state
 
 CODEBOOKS, CODEBOOK_SIZE = 3, 32
-TRAINING_ONLY = ("embed_avg", "cluster_size", "inited")  # of a codebook; whoever reads a file leaves them out
 BASE: dict[str, Any] = {  # as MusicGen's codec but for the sizes
     "upsampling_ratios": [5, 4, 2],
     "num_filters": 4,
@@ -80,9 +80,8 @@ def _gain(name: str) -> float:
 
 def codec_of(name: str = "reflect", channels: int = 1, dtype: torch.dtype = torch.float32) -> EncodecCodec:
     """Ours, with the weights of hf_encodec(name)."""
-    state = {key: value for key, value in hf_encodec(name).state_dict().items() if not key.endswith(TRAINING_ONLY)}
     config = encodec_from_hub(BASE | VARIANTS[name], channels=channels)
-    with StateDict(state, "hf_encodec", dtype=dtype) as tensors:
+    with StateDict(codec_state(hf_encodec(name).state_dict()), "hf_encodec", dtype=dtype) as tensors:
         return EncodecCodec.load(tensors, config, "cpu", dtype=dtype)
 
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 from encodec_audiocraft_fixtures import CFG
-from encodec_fixtures import BASE, TRAINING_ONLY, VARIANTS, codec_of, hf_encodec
+from encodec_fixtures import BASE, VARIANTS, codec_of, hf_encodec
 from transformers import EncodecConfig as HFEncodecConfig
 from transformers import EncodecModel
 
 from models.codecs.encodec import EncodecCodec
 from models.codecs.encodec_settings import encodec_from_audiocraft, encodec_from_hub
 from models.errors import WeightsError
+from models.musicgen.names import codec_state
 
 # transformers' convert_encodec_checkpoint_to_pytorch.py on encodec_32khz: what it changes of the defaults.
 MUSICGEN = {
@@ -90,7 +91,7 @@ def test_the_tensors_asked_for_are_those_of_transformers(settings):
     EncodecCodec.load(tensors, encodec_from_hub(settings), "meta")
     with torch.device("meta"):
         theirs = EncodecModel(HFEncodecConfig(**{k: v for k, v in settings.items() if k != "model_type"})).state_dict()
-    assert tensors.shapes == {n: tuple(t.shape) for n, t in theirs.items() if not n.endswith(TRAINING_ONLY)}
+    assert tensors.shapes == {name: tuple(tensor.shape) for name, tensor in codec_state(theirs).items()}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -81,6 +81,15 @@ def test_the_first_frame_is_heard_in_the_last(codec):
     assert (codec.decode(codes)[:, last] - codec.decode(other)[:, last]).abs().max() > 0
 
 
+def test_a_caller_may_push_from_one_buffer_again_and_again(codec):
+    codes, buffer, stream = random_codes(12), torch.zeros(CODEBOOKS, 1, dtype=torch.long), codec.stream()
+    given = []
+    for frame in codes.split(1, dim=1):
+        given.append(stream.push(buffer.copy_(frame)))
+    assert torch.equal(stream.tail, codes)
+    assert_same(torch.cat([*given, stream.flush()], dim=1), codec.decode(codes))
+
+
 def test_left_context_alone_is_not_heard(codec):
     assert codec.stream(random_codes(15)).flush().shape == (1, 0)
 

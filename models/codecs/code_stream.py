@@ -69,7 +69,7 @@ class CodeStream:
         assert not self._ended, "push after flush"
         codes = self._decoder.checked(codes)
         self._waiting = torch.cat([self._waiting, codes], dim=1)
-        self._pushed.append(codes)
+        self._pushed.append(codes.clone())  # not the caller's own, which may be a buffer
 
     def _next_piece(self, end: bool) -> "_Piece | None":
         """Take the next codes to decode, if there are enough; `end` says that none follow the waiting ones."""
