@@ -108,7 +108,7 @@ class AudioGenerationRequest:
     """One request, complete. Raises InvalidRequest where a field cannot be honoured.
 
     audio_prompt_tokens: codes of the voice prompt, [N, K] or flat of length N·K (frame after frame).
-    audio_prompt_transcription: what the voice prompt says.
+    audio_prompt_transcription: what the voice prompt says; without it an audio_prompt is listened to.
     prompt: replaces the text built from transcription and input; a string is encoded as it stands, ids as they are.
     streaming: True sends audio as soon as it is exact; False sends whole passages, each checked and taken
         again if it is flawed.

@@ -32,7 +32,7 @@ class ProgressBar:
         with self._lock:
             for note in chunk.notes:
                 if note not in self._said:
-                    print(f"note: {note}")
+                    self._bar.write(f"note: {note}")  # on a line of its own, not behind what the bar has drawn
                     self._said.add(note)
             self._steps[index], self._progress[index] = chunk.steps_executed, chunk.progress
             steps, seconds = sum(self._steps), sum(self._steps) / self._frame_rate

@@ -103,6 +103,15 @@ def test_a_voice_prompt_is_taken_as_a_data_uri(client):
     succeeded(client.predict({**SHORT, **prompt}))
 
 
+def test_a_voice_prompt_without_its_words_is_listened_to_and_the_logs_say_what_was_heard(client, clip):
+    file = io.BytesIO()
+    soundfile.write(file, clip.samples[round(12.5 * 16_000) : round(14.3 * 16_000)], 16_000, format="WAV")
+    recording = "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
+    prediction = succeeded(client.predict({**SHORT, "audio_prompt": recording}))
+    (note,) = [line for line in prediction["logs"].splitlines() if line.startswith("note: audio_prompt_text")]
+    assert "in New Jersey" in note
+
+
 # --- what Cog refuses by the schema --------------------------------------------------------------------------------
 
 

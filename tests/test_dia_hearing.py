@@ -1,5 +1,7 @@
 """A recording without its words is listened to: by a stand-in as to the rules, and by Whisper as to the words."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +16,12 @@ from models.dia.hearing import Hearing
 from models.dia.pipeline import DiaPipeline
 from models.engine import Engine
 from models.errors import InvalidRequest, TranscriptionFailed, WeightsError
+from models.inputs import DialogueInputs
 from models.listening.transcribe import Segment, is_installed, shared_transcriber
 from models.request import AudioGenerationRequest
+from serving.work.backend import EngineBackend
+
+ROOT = Path(__file__).parent.parent
 
 
 class StandIn:
@@ -50,6 +56,26 @@ def test_what_is_heard_comes_first_and_is_said(
     ((size, language),) = listening.heard
     assert 1.0 < size / 16_000 <= 1.5
     assert language == "en"
+
+
+class Log:
+    """Keeps the lines of a prediction's log."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def progress(self, share: float, seconds: float) -> None: ...
+    def audio(self, pcm: bytes, sample_rate: int) -> None: ...
+
+
+def test_a_hosted_prediction_says_in_its_log_what_was_heard(engine: Engine, listening: StandIn, tmp_path: Path) -> None:
+    log = Log()
+    inputs = DialogueInputs.parse(text="[S1] Hi.", audio_prompt=wav(tmp_path / "clip.wav", 1.5), max_new_tokens=500)
+    EngineBackend(engine).make("a", inputs, tmp_path, False, log)
+    assert any(line.startswith("note: audio_prompt_text: taken to be 'Hello, this") for line in log.lines)
 
 
 @pytest.mark.parametrize(("text", "speaker"), [("[S2] Hi.", "[S2]"), ("[S2] Hi. [S1] Oh.", "[S1]"), ("Hi.", "[S1]")])
@@ -124,6 +150,15 @@ def test_a_recogniser_that_is_named_must_be_here(tmp_path: Path) -> None:
     environ = {"PARLEY_TRANSCRIBER": "whisper-small", "PARLEY_WEIGHTS_DIR": str(tmp_path)}
     with pytest.raises(WeightsError, match=r"PARLEY_TRANSCRIBER is 'whisper-small'.*fetch whisper-small"):
         Hearing.from_environ(environ)
+
+
+def test_a_process_that_never_listens_loads_nothing_to_listen_with() -> None:
+    """A container starts as quickly as before."""
+    code = "import sys, models.registry; models.registry.Hearing.from_environ({}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "models.listening.transcribe" in loaded
+    assert {"faster_whisper", "ctranslate2", "onnxruntime", "av"}.isdisjoint(loaded)
 
 
 def test_whisper_hears_a_real_recording(noisy: DiaPipeline, clip: Clip, tmp_path: Path) -> None:

@@ -103,6 +103,13 @@ def test_a_voice_sent_along_is_shown_as_a_link(alice: httpx.Client) -> None:
     assert httpx.get(link).content == b"RIFF voice"
 
 
+def test_a_voice_may_come_without_its_words(alice: httpx.Client) -> None:
+    """Whoever speaks listens to it: here the backend does, or would."""
+    task = started(alice, audio_prompt=f"data:audio/wav;base64,{b64encode(b'RIFF voice').decode()}")
+    assert "audio_prompt_text" not in task["config"]
+    assert ended(alice, task)["audio_seconds"] > 0
+
+
 @pytest.mark.parametrize(
     ("configs", "field"),
     [
