@@ -28,6 +28,7 @@ WIDTH, HEADS, FFN, LAYERS = 32, 2, 64, 2
 TEXT_WIDTH, TEXT_HEADS, TEXT_FFN, TEXT_LAYERS = 16, 2, 32, 2
 BOOKS_PER_CHANNEL = 4
 CODES = 2048  # of a codebook; the embeddings have a row more, for the special token
+LATENT_WIDTH = 8  # of the codec
 CHROMA = 12  # pitch classes
 SHARPNESS = 2.5  # of the projections that decide what is attended to
 
@@ -139,9 +140,9 @@ def _codec_config(variant: Variant) -> dict[str, Any]:
         "audio_channels": 1,
         "normalize": False,
         "num_filters": 4,
-        "hidden_size": 8,
+        "hidden_size": LATENT_WIDTH,
         "codebook_size": CODES,
-        "codebook_dim": 8,
+        "codebook_dim": LATENT_WIDTH,
         "upsampling_ratios": list(variant.ratios),
         "num_residual_layers": 1,
         "num_lstm_layers": 2,
