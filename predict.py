@@ -1,7 +1,7 @@
-"""The Cog container's door: a dialogue in, one audio file out.
+"""The doors of both Cog containers: a dialogue in, one audio file out; and music or a sound, with what is to be known.
 
-Cog reads this file as text to make the public schema, so everything inside Input() is a literal; it repeats
-models/inputs, and a test compares the two.
+Cog reads this file as text to make the public schemas, so everything inside Input() is a literal; it repeats
+models/inputs, and tests compare the two.
 """
 
 import os
@@ -9,15 +9,16 @@ import secrets
 from pathlib import Path as LocalPath
 from typing import Optional  # Cog's static parser wants Optional for every input that may be left out
 
-from cog import BasePredictor, Input, Path
+from cog import BasePredictor, Input, Path, Secret
 
 from models.audio.ffmpeg_process import require_ffmpeg
 from models.audio.finish import FinishOptions, finish_to_file
 from models.audio.silence import warm_up
-from models.engine import Engine
-from models.inputs import DialogueInputs
-from models.registry import load_dialogue
+from models.engine import Engine, Pipeline
+from models.inputs import DialogueInputs, MusicInputs
+from models.registry import load_dialogue, load_music
 from prediction.folders import PredictionFolders
+from prediction.music import MusicMaker
 from prediction.progress import ProgressBar
 from prediction.report import report, tell
 
@@ -108,3 +109,145 @@ class Predictor(BasePredictor):
         seconds = finish_to_file([generated.audio], path, generated.sample_rate, options)
         report([generated], seconds)
         return path
+
+
+class MusicPredictor(BasePredictor):
+    """Makes music with MusicGen, and sounds with AudioGen."""
+
+    def setup(self) -> None:
+        """Load the model of a request that names none, before the first request; the others when they are asked for."""
+        require_ffmpeg()
+        self.maker = MusicMaker(_load_music)
+        self.maker.warm_up()
+
+    def predict(
+        self,
+        prompt: Optional[str] = Input(
+            description="What to make, in words: genre, instruments, mood. Without it, input_audio alone guides.",
+            default=None,
+        ),
+        input_audio: Optional[Path] = Input(
+            description="Audio to go on from if continuation is true; else the melody to follow.",
+            default=None,
+        ),
+        duration: int = Input(
+            description="Seconds of audio in all, the part of input_audio that is continued included.",
+            default=8,
+            ge=1,
+            le=300,
+        ),
+        continuation: bool = Input(
+            description="Go on from input_audio, which the output begins with; if false, follow its melody.",
+            default=False,
+        ),
+        continuation_start: int = Input(
+            description="Second of input_audio at which the part that is used starts.",
+            default=0,
+            ge=0,
+            le=600,
+        ),
+        continuation_end: Optional[int] = Input(
+            description="Second of input_audio at which the part that is used ends; -1 or none is its end.",
+            default=None,
+            ge=-1,
+            le=600,
+        ),
+        multi_band_diffusion: bool = Input(
+            description="Decode by multi-band diffusion: slower, with fewer artefacts. Not for audiogen-medium.",
+            default=False,
+        ),
+        normalization_strategy: str = Input(
+            description="Level: loudness -14 LUFS, peak -1 dB, rms -18 dB; clip only cuts what passes -1 dB.",
+            default="loudness",
+            choices=["loudness", "clip", "peak", "rms"],
+        ),
+        top_k: int = Input(
+            description="Draw from this many of the likeliest codes; 0 is all. Unused where top_p is above 0.",
+            default=250,
+            ge=0,
+            le=2048,
+        ),
+        top_p: float = Input(
+            description="Draw from the likeliest codes that together reach this probability; 0 leaves it to top_k.",
+            default=0.0,
+            ge=0,
+            le=1,
+        ),
+        temperature: float = Input(
+            description="Randomness of the choice; 0 always takes the likeliest code.",
+            default=1.0,
+            ge=0,
+            le=100,
+        ),
+        classifier_free_guidance: int = Input(
+            description="Guidance: higher values keep closer to the prompt; 1 adds none, 0 passes over it.",
+            default=3,
+            ge=-100,
+            le=100,
+        ),
+        output_format: str = Input(
+            description="Container of the file that is returned.",
+            default="mp3",
+            choices=["mp3", "wav", "flac", "ogg"],
+        ),
+        seed: Optional[int] = Input(
+            description="The same seed gives the same audio; none or -1 is a random one, which is reported.",
+            default=None,
+            ge=-1,
+            le=4294967295,
+        ),
+        song_id: Optional[int] = Input(
+            description="Store the result in Google Cloud Storage under this number; needs key.",
+            default=None,
+            ge=0,
+            le=9007199254740991,
+        ),
+        key: Optional[Secret] = Input(
+            description="The secret that allows storing; it must be the one that this deployment was given.",
+            default=None,
+        ),
+        model_version: str = Input(
+            description="Checkpoint that plays; a melody needs one with melody in its name.",
+            default="melody",
+            choices=[
+                "small",
+                "medium",
+                "large",
+                "melody",
+                "melody-large",
+                "stereo-small",
+                "stereo-medium",
+                "stereo-large",
+                "stereo-melody",
+                "stereo-melody-large",
+                "audiogen-medium",
+            ],
+        ),
+        loop: bool = Input(
+            description="Join the end to the beginning without a seam, so that the file can be repeated.",
+            default=False,
+        ),
+        count: int = Input(
+            description="Variations to make at once; each has the seed of the one before plus 1.",
+            default=1,
+            ge=1,
+            le=10,
+        ),
+        melody_audio: Optional[Path] = Input(
+            description="Melody to follow while the music goes on from input_audio; needs continuation.",
+            default=None,
+        ),
+    ) -> dict:
+        """Make the music. A mistake in an input, a wrong key among them, is answered before any model work."""
+        given = {name: value for name, value in locals().items() if name in MusicInputs.model_fields}
+        try:
+            return self.maker.make(MusicInputs.parse(**given))
+        except Exception as error:
+            tell(error)
+            raise
+
+
+def _load_music(name: str) -> Pipeline:
+    pipeline, note = load_music(name, os.environ, progress=print)
+    print(note)
+    return pipeline

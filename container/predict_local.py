@@ -1,6 +1,7 @@
 """`cog predict` without Docker: starts Cog's server here, sends one prediction, writes the file it returns.
 
     python -m container.predict_local -i text="[S1] Hello. [S2] Hi!" -i audio_prompt=@voice.wav -o out.wav
+    python -m container.predict_local --music -i prompt="slow piano over rain" -o out.mp3
 
 What the predictor prints appears while it runs. Ctrl-C cancels the prediction and stops the server.
 Exit status: 0 done, 1 the prediction or the server failed, 2 the inputs are wrong, 130 cancelled.
@@ -125,7 +126,7 @@ def _fit_format(inputs: Document, path: Path | None, document: Schema) -> None:
 def _reference(arguments: Sequence[str] | None) -> str:
     """The predictor, found before the rest is parsed, because the help lists its inputs."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--predictor", default=schema.DEFAULT_REFERENCE)
+    _add_predictor(early)
     reference: str = early.parse_known_args(arguments)[0].predictor
     return reference
 
@@ -143,8 +144,20 @@ def _parser(document: Schema) -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="default: output.<format>; out.mp3 asks for mp3"
     )
-    parser.add_argument("--predictor", default=schema.DEFAULT_REFERENCE, help="default: %(default)s")
+    _add_predictor(parser)
     return parser
+
+
+def _add_predictor(parser: argparse.ArgumentParser) -> None:
+    predictor = parser.add_mutually_exclusive_group()
+    predictor.add_argument("--predictor", default=schema.DEFAULT_REFERENCE, help="default: %(default)s")
+    predictor.add_argument(
+        "--music",
+        dest="predictor",
+        action="store_const",
+        const=schema.MUSIC_REFERENCE,
+        help=f"the same as --predictor {schema.MUSIC_REFERENCE}",
+    )
 
 
 def _command() -> int:

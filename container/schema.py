@@ -19,6 +19,7 @@ from container.source import DeclarationError
 
 COG_VERSION = "0.23.1"  # Cog writes its version into the schema; the sdk_version of cog.yaml
 DEFAULT_REFERENCE = "predict.py:Predictor"
+MUSIC_REFERENCE = "predict.py:MusicPredictor"
 SCHEMA_PATH = Path(".cog/openapi_schema.json")  # where coglet looks, relative to its working directory
 
 Schema = dict[str, Any]

@@ -78,6 +78,8 @@ class MusicMaker:
             model = engine.pipeline.name
             requests = [inputs.to_request(f"{request_id}-{i}", model, variation=i) for i in range(inputs.count)]
             print(f"seed: {', '.join(str(request.sampling_params.seed) for request in requests)}")
+            if model != inputs.model_name:
+                print(f"note: {model} plays here, though {inputs.model_name} was asked for")
             if inputs.loop and inputs.output_format == "mp3":
                 print("note: players leave a gap between repeats of an mp3; wav, flac and ogg have none")
             with ProgressBar(engine.pipeline.frame_rate, inputs.count) as bar:

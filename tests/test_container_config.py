@@ -1,4 +1,4 @@
-"""cog.yaml says what Cog reads: the published schema allows it, versions are strings, references resolve."""
+"""cog.yaml and cog.music.yaml say what Cog reads: its schema allows it, versions are strings, references resolve."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,19 @@ from container import lock, schema
 from container.declaration import read_predictor
 
 ROOT = Path(__file__).parent.parent
-CONFIG = yaml.safe_load((ROOT / "cog.yaml").read_text())
+CONFIGS = {name: yaml.safe_load((ROOT / name).read_text()) for name in ("cog.yaml", "cog.music.yaml")}
+CONFIG = CONFIGS["cog.yaml"]
 BUILD = CONFIG["build"]
+REFERENCES = {"cog.yaml": schema.DEFAULT_REFERENCE, "cog.music.yaml": schema.MUSIC_REFERENCE}
 PINS = {pin.name: pin.version for pin in lock.parse((ROOT / "requirements.txt").read_text())}
 
 
-def test_cog_yaml_is_valid_by_cogs_own_schema():
+@pytest.mark.parametrize("name", CONFIGS)
+def test_cog_yaml_is_valid_by_cogs_own_schema(name):
     path = ROOT.parent / "shared" / "data" / "cog-config-schema-v1.0.json"
     if not path.exists():
         pytest.skip(f"Cog's schema of cog.yaml is not beside the repository ({path.name})")
-    jsonschema.validate(CONFIG, json.loads(path.read_text()))
+    jsonschema.validate(CONFIGS[name], json.loads(path.read_text()))
 
 
 def test_cog_yaml_has_no_key_that_cog_would_ignore():
@@ -35,10 +38,16 @@ def test_versions_are_strings_with_a_patch(key):
     assert len(BUILD[key].split(".")) == 3
 
 
-def test_the_reference_resolves():
-    assert "run" not in CONFIG
-    assert CONFIG["predict"] == schema.DEFAULT_REFERENCE
-    assert read_predictor(CONFIG["predict"], ROOT).inputs
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_reference_resolves(name):
+    assert "run" not in CONFIGS[name]
+    assert CONFIGS[name]["predict"] == REFERENCES[name]
+    assert read_predictor(REFERENCES[name], ROOT).inputs
+
+
+def test_both_containers_have_the_same_image():
+    """So that one set of pins, locks and checks holds for both."""
+    assert CONFIGS["cog.music.yaml"] == {**CONFIG, "predict": schema.MUSIC_REFERENCE}
 
 
 def test_the_requirements_file_exists_and_is_flat():

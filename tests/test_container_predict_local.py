@@ -32,6 +32,14 @@ def test_a_prediction_writes_its_file_and_tells_its_metrics(toy, capsys):
     assert "DeprecationWarning" not in shown.err
 
 
+def test_music_is_the_other_predictor(toy, capsys):
+    file = toy / "predict.py"
+    file.write_text(file.read_text().replace("class Predictor", "class MusicPredictor"))
+    assert main(["-i", "text=say"]) == 1
+    assert "has no `class Predictor`" in capsys.readouterr().err
+    assert main(["--music", "-i", "text=say", "-o", "out.wav"]) == 0
+
+
 def test_the_name_of_the_file_chooses_the_format(toy):
     assert main(["-i", "text=say", "-o", "out.OGG"]) == 0
     assert ".ogg|" in (toy / "out.OGG").read_text()

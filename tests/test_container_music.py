@@ -1,0 +1,293 @@
+"""The second container over Cog's real server: its answers, its refusals, its songs in a bucket, its models.
+
+The models are constants here, so that what stands around them can be told exactly; fake-gcs-server takes the songs.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from engine_fixtures import until
+from google.cloud.storage import Bucket, Client
+from music_server_fixtures import (
+    REFERENCE,
+    ROOT,
+    content_of,
+    failed,
+    recording,
+    samples_of,
+    succeeded,
+    write_constant_predictor,
+)
+from songs_fixtures import fake_storage
+
+from container.client import CogClient
+from container.server import CogServer
+from models.errors import InvalidRequest
+from models.inputs import MusicInputs
+from prediction.music import MusicMaker
+
+KEY = "correct horse battery staple"
+SHORT = {"prompt": "piano", "duration": 2, "output_format": "wav", "normalization_strategy": "clip", "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    with fake_storage(), closing(Client(project=None)) as client:
+        yield client.create_bucket("songs-of-ours", project="p")
+
+
+@pytest.fixture(scope="module")
+def server(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CogServer]:
+    folder = write_constant_predictor(tmp_path_factory.mktemp("music"))
+    songs = {"GCS_BUCKET": bucket.name, "GCS_PREFIX": "songs", "SONG_KEY": KEY}
+    with CogServer(REFERENCE, folder, songs) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: CogServer) -> CogClient:
+    return server.client
+
+
+@dataclass
+class Refused:
+    error: str
+    printed: str
+
+
+def refused(server: CogServer, prediction_id: str, **given: object) -> Refused:
+    """A failed prediction: Cog answers with the message alone, and what was printed is in the server's log."""
+    error = failed(server.client.predict({**SHORT, **given}, prediction_id))
+    marker = f"after-{prediction_id}"
+    succeeded(server.client.predict(SHORT, marker))
+    until(lambda: any(line.prediction_id == marker and line.is_output for line in server.log))
+    lines = [line.text for line in server.log if line.prediction_id == prediction_id and line.is_output]
+    return Refused(error, "\n".join(lines))
+
+
+def made(client: CogClient, **given: object) -> dict:
+    return succeeded(client.predict({**SHORT, **given}))["output"]
+
+
+# --- what is returned ----------------------------------------------------------------------------------------------
+
+
+def test_a_song_is_an_object_and_what_is_absent_is_left_out(client: CogClient) -> None:
+    answer = made(client)
+    assert {name: value for name, value in answer.items() if name != "audio"} == {
+        "duration": 2.0,
+        "sample_rate": 100,
+        "seed": 7,
+        "model": "musicgen-melody",
+    }
+    np.testing.assert_allclose(samples_of(answer), np.full((1, 200), 0.07), atol=1e-4)
+
+
+def test_mp3_is_what_comes_unless_it_is_said(client: CogClient) -> None:
+    answer = succeeded(client.predict({"prompt": "piano", "duration": 1}))["output"]
+    assert answer["audio"].startswith("data:audio/mpeg;")
+
+
+@pytest.mark.parametrize(("output_format", "start"), [("wav", b"RIFF"), ("flac", b"fLaC"), ("ogg", b"OggS")])
+def test_every_format_is_what_it_is_called(client: CogClient, output_format: str, start: bytes) -> None:
+    assert content_of(made(client, output_format=output_format)).startswith(start)
+
+
+def test_the_level_is_the_one_that_was_asked_for(client: CogClient) -> None:
+    assert np.abs(samples_of(made(client, normalization_strategy="peak"))).max() == pytest.approx(0.8913, abs=1e-3)
+
+
+def test_variations_follow_the_first_with_seeds_of_their_own(client: CogClient) -> None:
+    """Whatever the count, the answer is the published object: the others are in a list of their own."""
+    answer = made(client, count=3)
+    others = answer["variations"]
+    assert [one["seed"] for one in (answer, *others)] == [7, 8, 9]
+    assert all({"audio", "duration", "sample_rate", "seed", "model"} == set(other) for other in others)
+    np.testing.assert_allclose(samples_of(others[1]), np.full((1, 200), 0.09), atol=1e-4)
+    assert samples_of(made(client, seed=9)) == pytest.approx(samples_of(others[1]))
+
+
+def test_a_loop_is_as_long_as_it_was_asked_for(client: CogClient) -> None:
+    answer = made(client, loop=True, duration=4)
+    assert answer["duration"] == 4.0
+    assert samples_of(answer).shape == (1, 400)
+
+
+def test_what_an_mp3_cannot_do_for_a_loop_is_said(client: CogClient) -> None:
+    assert (
+        "note: players leave a gap"
+        in succeeded(client.predict({**SHORT, "loop": True, "output_format": "mp3"}))["logs"]
+    )
+
+
+def test_a_seed_of_0_is_kept_and_none_is_random_and_reported(client: CogClient) -> None:
+    assert made(client, seed=0)["seed"] == 0
+    without = [succeeded(client.predict({"prompt": "piano", "duration": 1, **seed})) for seed in ({}, {"seed": -1})]
+    seeds = {one["output"]["seed"] for one in without}
+    assert len(seeds) == 2
+    assert {one["metrics"]["seed"] for one in without} == seeds
+
+
+def test_metrics_and_logs_tell_how_it_went(client: CogClient) -> None:
+    prediction = succeeded(client.predict({**SHORT, "count": 2}))
+    assert prediction["metrics"]["tokens"] == 40
+    assert prediction["metrics"]["audio_seconds"] == 4.0
+    assert "seed: 7, 8" in prediction["logs"]
+    assert prediction["logs"].count("note: a note") == 1  # both variations said it
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ({"duration": 0}, "duration"),
+        ({"duration": 301}, "duration"),
+        ({"duration": 1.5}, "duration"),
+        ({"continuation": 1}, "continuation"),
+        ({"continuation_end": -2}, "continuation_end"),
+        ({"normalization_strategy": "loud"}, "normalization_strategy"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_p": 1.01}, "top_p"),
+        ({"temperature": -0.5}, "temperature"),
+        ({"classifier_free_guidance": 2.5}, "classifier_free_guidance"),
+        ({"output_format": "opus"}, "output_format"),
+        ({"seed": -2}, "seed"),
+        ({"song_id": "7"}, "song_id"),
+        ({"key": 5}, "key"),
+        ({"model_version": "huge"}, "model_version"),
+        ({"count": 11}, "count"),
+        ({"prompt": None}, "prompt"),
+    ],
+)
+def test_an_input_outside_of_the_schema_is_refused_by_name(client: CogClient, inputs: dict, field: str) -> None:
+    response = client.predict({**SHORT, **inputs})
+    assert response.status == 422, response.text
+    assert response.json()["detail"][0]["loc"][-1] == field
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ({"continuation": True}, "input_audio"),
+        ({"continuation_start": 3}, "continuation_start"),
+        ({"input_audio": recording(), "model_version": "large"}, "input_audio"),
+        ({"input_audio": recording(), "continuation_start": 2, "continuation_end": 1}, "continuation_start"),
+        ({"melody_audio": recording()}, "melody_audio"),
+        ({"input_audio": "/etc/hostname"}, "input_audio"),
+        ({"melody_audio": "file:///etc/hostname"}, "melody_audio"),
+        ({"multi_band_diffusion": True, "model_version": "audiogen-medium"}, "multi_band_diffusion"),
+        ({"song_id": 1}, "key"),
+        ({"key": "x"}, "song_id"),
+        ({"prompt": "refused"}, "prompt"),  # by the plan of the model
+    ],
+)
+def test_inputs_that_do_not_fit_each_other_are_refused_by_name(client: CogClient, inputs: dict, field: str) -> None:
+    failed(client.predict({**SHORT, **inputs}), f"{field}: ")
+
+
+def test_without_a_prompt_and_without_audio_there_is_nothing_to_make(client: CogClient) -> None:
+    failed(client.predict({"duration": 1}), "prompt: is missing, and so is input_audio")
+
+
+def test_what_breaks_is_told_with_its_trace_and_a_mistake_without(server: CogServer) -> None:
+    broken = refused(server, "broken", prompt="broken", song_id=404, key=KEY)
+    assert "a string of the guitar" in broken.error
+    assert "Traceback" in broken.printed
+    assert KEY not in broken.printed + broken.error
+    assert "Traceback" not in refused(server, "refused", prompt="refused").printed
+
+
+# --- songs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_song_with_a_number_is_stored_under_it(client: CogClient, bucket: Bucket) -> None:
+    answer = made(client, song_id=1, key=KEY)
+    assert answer["song_id"] == 1
+    assert answer["gcs_uri"] == "gs://songs-of-ours/songs/1.wav"
+    assert answer["url"].endswith("/songs-of-ours/songs/1.wav")
+    blob = bucket.get_blob("songs/1.wav")
+    assert blob.download_as_bytes() == content_of(answer)
+    assert blob.content_type == "audio/wav"
+    assert (blob.metadata["seed"], blob.metadata["model"]) == ("7", "musicgen-melody")
+    assert len(blob.metadata["prompt_sha256"]) == 64
+
+
+def test_variations_are_stored_beside_each_other(client: CogClient, bucket: Bucket) -> None:
+    answer = made(client, song_id=2, key=KEY, count=2)
+    assert answer["variations"][0]["gcs_uri"] == "gs://songs-of-ours/songs/2-2.wav"
+    assert bucket.get_blob("songs/2-2.wav").metadata["seed"] == "8"
+
+
+@pytest.mark.parametrize(("number", "key"), [*enumerate(["wrong", KEY + "!", ""])])
+def test_a_wrong_key_makes_nothing(server: CogServer, bucket: Bucket, number: int, key: str) -> None:
+    wrong = refused(server, f"wrong-{number}", song_id=3, key=key)
+    assert "key: does not match" in wrong.error
+    assert "seed:" not in wrong.printed
+    assert bucket.get_blob("songs/3.wav") is None
+
+
+def test_a_number_that_is_taken_makes_nothing_and_replaces_nothing(
+    client: CogClient, server: CogServer, bucket: Bucket
+) -> None:
+    first = content_of(made(client, song_id=4, key=KEY))
+    second = refused(server, "taken", song_id=4, key=KEY, seed=50)
+    assert "song_id: is 4, and songs/4.wav is stored already" in second.error
+    assert "seed:" not in second.printed
+    assert bucket.get_blob("songs/4.wav").download_as_bytes() == first
+
+
+def test_the_key_is_in_no_answer_and_in_no_log(client: CogClient, server: CogServer, bucket: Bucket) -> None:
+    response = client.predict({**SHORT, "song_id": 5, "key": KEY})
+    succeeded(response)
+    assert KEY not in response.text
+    assert not [line for line in server.log if KEY in line.text]
+    assert KEY not in json.dumps(bucket.get_blob("songs/5.wav").metadata)
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+def test_one_model_at_a_time_is_in_memory(client: CogClient) -> None:
+    def loads(version: str) -> list[str]:
+        prediction = succeeded(client.predict({**SHORT, "model_version": version}))
+        return [line for line in prediction["logs"].splitlines() if line.startswith("loaded")]
+
+    loads("melody")
+    assert loads("melody") == []
+    assert loads("audiogen-medium") == ["loaded audiogen-medium"]
+    assert loads("audiogen-medium") == []
+    assert loads("melody") == ["loaded musicgen-melody"]
+
+
+def test_the_model_of_the_default_is_there_before_the_first_request(server: CogServer) -> None:
+    logged = [line.text for line in server.log]
+    assert logged.index("loaded musicgen-melody") < logged.index("Setup complete, now accepting requests")
+
+
+def test_the_schema_is_served(client: CogClient) -> None:
+    golden = json.loads((ROOT / "tests" / "golden" / "openapi_schema_music.json").read_text())
+    assert client.request("GET", "/openapi.json").json() == golden
+
+
+def test_a_cancelled_prediction_frees_the_server_soon(client: CogClient) -> None:
+    assert client.wait_until_ready(5)
+    assert client.start({"prompt": "endless", "duration": 300, "count": 3}, "cancelled").status == 202
+    started = time.monotonic()
+    assert client.cancel_and_wait("cancelled", 10)
+    assert time.monotonic() - started < 5
+    made(client)
+
+
+def test_a_deployment_without_a_bucket_stores_nothing() -> None:
+    loaded: list[str] = []
+    maker = MusicMaker(loaded.append, {})  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match=r"song_id: is given, .* GCS_BUCKET"):
+        maker.make(MusicInputs.parse(prompt="piano", song_id=1, key="any"))
+    assert not loaded
