@@ -248,6 +248,6 @@ class MusicPredictor(BasePredictor):
 
 
 def _load_music(name: str) -> Pipeline:
-    pipeline, note = load_music(name, os.environ, progress=print)
+    pipeline, note = load_music(os.environ, name, progress=print)
     print(note)
     return pipeline

@@ -21,7 +21,7 @@ sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from engine_fixtures import ConstantPipeline
 from models import registry
 
-registry.load_music = lambda name, environ, progress: (ConstantPipeline(name), f"loaded {{name}}")
+registry.load_music = lambda environ, name, progress: (ConstantPipeline(name), f"loaded {{name}}")
 """
 
 
@@ -35,7 +35,7 @@ def succeeded(response: Response) -> dict[str, Any]:
     """The prediction."""
     assert response.status == 200, response.text
     prediction = response.json()
-    assert prediction["status"] == "succeeded", prediction
+    assert prediction["status"] == "succeeded", prediction["error"]
     return prediction
 
 
@@ -43,7 +43,7 @@ def failed(response: Response, *said: str) -> str:
     """The error of a prediction that Cog's schema let through."""
     assert response.status == 200, response.text
     prediction = response.json()
-    assert prediction["status"] == "failed", prediction
+    assert prediction["status"] == "failed", prediction["logs"]
     for words in said:
         assert words in prediction["error"]
     return str(prediction["error"])

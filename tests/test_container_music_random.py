@@ -1,0 +1,158 @@
+"""Every field of music over Cog's real server and the whole of MusicGen, with random weights: what each one changes.
+
+Random weights make noise, but they hear as trained ones do: the text, the melody and the beginning all reach them. Wave
+files that are only cut, at −1 dB, are compared sample by sample.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from music_server_fixtures import REFERENCE, ROOT, failed, recording, samples_of, succeeded
+
+from container.client import CogClient
+from container.server import CogServer
+
+RATE = 32_000
+PLAIN = {"prompt": "slow piano", "duration": 1, "seed": 5, "output_format": "wav", "normalization_strategy": "clip"}
+BEGINNING = {**PLAIN, "duration": 3, "input_audio": recording(2.0), "continuation": True}
+STEP = 1 / 32768  # of a 16-bit file
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CogClient]:
+    weights = str(tmp_path_factory.mktemp("weights"))
+    environ = {"PARLEY_MUSIC_MODEL": "musicgen-random", "PARLEY_WEIGHTS_DIR": weights, "OMP_NUM_THREADS": "1"}
+    with CogServer(REFERENCE, ROOT, {**environ, "PARLEY_DEVICE": "cpu", "PARLEY_WEIGHTS": "float32"}) as running:
+        yield running.client
+
+
+def answer(client: CogClient, **given: object) -> dict:
+    return succeeded(client.predict({**PLAIN, **given}))["output"]
+
+
+def played(client: CogClient, **given: object) -> np.ndarray:
+    """[L] of a mono song."""
+    samples = samples_of(answer(client, **given))
+    assert samples.shape[0] == 1
+    return samples[0]
+
+
+@pytest.fixture(scope="module")
+def plain(client: CogClient) -> np.ndarray:
+    return played(client)
+
+
+@pytest.fixture(scope="module")
+def continued(client: CogClient) -> np.ndarray:
+    return played(client, **BEGINNING)
+
+
+def same(first: np.ndarray, second: np.ndarray) -> bool:
+    return first.shape == second.shape and float(np.abs(first - second).max()) <= STEP
+
+
+def seconds(audio: np.ndarray, start: float, end: float) -> np.ndarray:
+    return audio[int(start * RATE) : int(end * RATE)]
+
+
+def test_a_song_says_that_its_weights_are_random(client: CogClient) -> None:
+    made = answer(client)
+    assert (made["model"], made["sample_rate"], made["seed"], made["duration"]) == ("musicgen-random", RATE, 5, 1.0)
+
+
+def test_the_same_inputs_give_the_same_samples(client: CogClient, plain: np.ndarray) -> None:
+    assert plain.shape == (RATE,)
+    assert np.abs(plain).max() > 0.01
+    assert same(played(client), plain)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"seed": 6},
+        {"prompt": "fast drums"},
+        {"prompt": ""},
+        {"top_k": 5},
+        {"top_p": 0.3},
+        {"temperature": 0},
+        {"classifier_free_guidance": -4},
+        {"multi_band_diffusion": True},
+        {"input_audio": recording()},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_every_setting_changes_what_is_played(client: CogClient, plain: np.ndarray, given: dict) -> None:
+    other = played(client, **given)
+    assert other.shape == plain.shape
+    assert not same(other, plain)
+
+
+def test_top_p_is_in_the_place_of_top_k(client: CogClient) -> None:
+    assert same(played(client, top_p=0.3, top_k=5), played(client, top_p=0.3, top_k=0))
+
+
+def test_greedy_and_one_candidate_are_the_same_and_need_no_seed(client: CogClient) -> None:
+    assert same(played(client, temperature=0, seed=1), played(client, top_k=1, seed=2))
+
+
+def test_a_variation_is_what_its_seed_gives_alone(client: CogClient) -> None:
+    second = answer(client, count=2)["variations"][0]
+    assert second["seed"] == 6
+    assert same(samples_of(second)[0], played(client, seed=6))
+
+
+def test_a_continuation_begins_with_the_recording_whatever_comes_after(
+    client: CogClient, continued: np.ndarray
+) -> None:
+    other = played(client, **{**BEGINNING, "prompt": "fast drums", "seed": 9})
+    assert same(seconds(other, 0, 1.9), seconds(continued, 0, 1.9))  # the codec looks ahead a little
+    assert not same(seconds(other, 2.1, 3), seconds(continued, 2.1, 3))
+
+
+def test_a_part_of_the_recording_is_as_long_as_it_was_asked(client: CogClient, continued: np.ndarray) -> None:
+    part = {**BEGINNING, "continuation_start": 1, "continuation_end": 2}
+    first, other = played(client, **part), played(client, **{**part, "seed": 9})
+    assert same(seconds(first, 0, 0.9), seconds(other, 0, 0.9))
+    assert not same(seconds(first, 1.1, 1.9), seconds(other, 1.1, 1.9))
+    assert same(played(client, **{**BEGINNING, "continuation_end": -1}), continued)
+
+
+def test_an_end_beyond_the_file_is_its_end_and_is_said(client: CogClient, continued: np.ndarray) -> None:
+    prediction = succeeded(client.predict({**BEGINNING, "continuation_end": 5}))
+    assert same(samples_of(prediction["output"])[0], continued)
+    assert "note: continuation_end is 5, but input_audio lasts 2.00 s" in prediction["logs"]
+
+
+def test_a_melody_beside_a_continuation_leaves_its_beginning_as_it_is(client: CogClient, continued: np.ndarray) -> None:
+    both = played(client, **{**BEGINNING, "melody_audio": recording(1.0)})
+    assert same(seconds(both, 0, 1.9), seconds(continued, 0, 1.9))
+    assert not same(seconds(both, 2.1, 3), seconds(continued, 2.1, 3))
+
+
+def test_a_stereo_recording_is_taken(client: CogClient) -> None:
+    assert played(client, **{**BEGINNING, "input_audio": recording(2.0, channels=2)}).shape == (3 * RATE,)
+
+
+def test_a_loop_is_the_song_but_for_its_beginning(client: CogClient, plain: np.ndarray) -> None:
+    loop = played(client, loop=True)
+    assert loop.shape == plain.shape
+    assert not same(seconds(loop, 0, 0.5), seconds(plain, 0, 0.5))
+    assert same(seconds(loop, 0.5, 0.9), seconds(plain, 0.5, 0.9))
+
+
+def test_sounds_are_played_by_the_other_model(client: CogClient) -> None:
+    made = answer(client, model_version="audiogen-medium")
+    assert (made["model"], made["sample_rate"]) == ("audiogen-random", 16_000)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({**BEGINNING, "duration": 2}, "input_audio: has a part to go on from of 2 s"),
+        ({**BEGINNING, "continuation_start": 2}, "continuation_start: "),
+        ({"input_audio": "data:audio/wav;base64,AAAA"}, "input_audio: "),
+    ],
+)
+def test_what_only_the_recording_tells_is_refused_by_name(client: CogClient, given: dict, said: str) -> None:
+    failed(client.predict({**PLAIN, **given}), said)
