@@ -12,6 +12,7 @@ from dia_fixtures import request, wav
 from listening_fixtures import Clip
 
 from models.decoding.sequence import CodeSequence
+from models.dia import hearing
 from models.dia.hearing import Hearing
 from models.dia.pipeline import DiaPipeline
 from models.engine import Engine
@@ -150,6 +151,12 @@ def test_a_recogniser_that_is_named_must_be_here(tmp_path: Path) -> None:
     environ = {"PARLEY_TRANSCRIBER": "whisper-small", "PARLEY_WEIGHTS_DIR": str(tmp_path)}
     with pytest.raises(WeightsError, match=r"PARLEY_TRANSCRIBER is 'whisper-small'.*fetch whisper-small"):
         Hearing.from_environ(environ)
+
+
+def test_where_nothing_is_installed_words_are_asked_for_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "is_installed", lambda model, root: False)
+    with pytest.raises(InvalidRequest, match=r"audio_prompt_text: is missing.*no transcriber.*Write down.*pip install"):
+        Hearing.from_environ({}).words(np.ones((1, 100), np.float32), 44_100)
 
 
 def test_a_process_that_never_listens_loads_nothing_to_listen_with() -> None:

@@ -5,7 +5,7 @@ import pytest
 import soxr
 from listening_fixtures import pieces
 
-from models.errors import InvalidRequest, WeightsError
+from models.errors import GenerationFailed, InvalidRequest, WeightsError
 from models.listening import denoise
 from models.listening.denoise import (
     DEEPFILTERNET_DELAY,
@@ -14,6 +14,7 @@ from models.listening.denoise import (
     SAMPLE_RATE,
     Denoiser,
     FrameDenoiser,
+    _Native,
     open_denoiser,
 )
 from models.listening.packaged import PackagedFile
@@ -126,6 +127,21 @@ def test_a_network_that_only_delays_gives_back_what_it_heard(delay: int, speech:
         np.testing.assert_allclose(
             np.concatenate([*heard, denoiser.flush()]), samples, atol=2e-3
         )  # two changes of rate
+
+
+def test_a_stream_that_is_dropped_frees_what_its_library_holds() -> None:
+    freed: list[int] = []
+    native = _Native(7, freed.append, lambda state, heard, given: 0.0)
+    denoiser = FrameDenoiser(native, RNNOISE_DELAY)
+    del native
+    assert freed == []
+    del denoiser
+    assert freed == [7]
+
+
+def test_a_library_that_gives_no_state_is_no_stream() -> None:
+    with pytest.raises(GenerationFailed, match="could not be opened"):
+        _Native(None, print, lambda state, heard, given: 0.0)
 
 
 def test_another_field_is_refused_with_the_choices() -> None:
