@@ -20,7 +20,7 @@ The way of a prediction:
     worker: work.worker (holds a lease) → work.workflows → work.runner
       storage.records.begin                           "processing", attempt + 1
       fetch (public_http, addresses) | storage.files  file inputs → paths of this machine
-      work.backend | cog.backend                      inputs → one file, and a Listener's calls:
+      work.backend | work.music_backend | cog.backend inputs → one file, and a Listener's calls:
         storage.records.report                          progress 0-1, seconds of audio, logs
         storage.live.append                             16-bit mono PCM, in pieces
         work.notifier → work.queue                      webhooks "start", "logs"

@@ -16,6 +16,7 @@ from typing import Any
 
 from models.audio.ffmpeg_process import require_ffmpeg
 from models.engine import Engine
+from models.engine_pool import EnginePool, capacity_from
 from models.errors import ParleyError
 from serving.access import check_name, hash_token, new_token
 from serving.catalog import DIA
@@ -23,7 +24,8 @@ from serving.cog.backend import CogBackend
 from serving.processes import leave, serve, work
 from serving.settings import Settings
 from serving.storage.database import DATABASE_AWAY, in_short
-from serving.work.backend import Backends, EngineBackend
+from serving.work.backend import Backend, Backends, EngineBackend
+from serving.work.music_backend import MusicBackend
 
 log = logging.getLogger("parley")
 
@@ -54,7 +56,24 @@ def load_backends(settings: Settings) -> Backends:
         backend = CogBackend(settings.containers)
         backend.wait_until_ready()
         return {DIA.full_name: backend}
-    return {DIA.full_name: EngineBackend(_engine())}
+    backends: dict[str, Backend] = {}
+    if DIA.full_name in settings.served:
+        backends[DIA.full_name] = EngineBackend(_engine())
+    if music := [name for name in settings.served if name != DIA.full_name]:
+        backends |= dict.fromkeys(music, MusicBackend(_music_pool()))
+    return backends
+
+
+def _music_pool() -> EnginePool:
+    """A checkpoint is fetched and loaded when it is asked for."""
+    from models.registry import load_music
+
+    def load(name: str) -> Any:
+        pipeline, note = load_music(os.environ, name, progress=log.info)
+        log.info(note)
+        return pipeline
+
+    return EnginePool(load, capacity_from(os.environ))
 
 
 def _engine() -> Engine:

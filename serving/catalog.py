@@ -8,36 +8,79 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from models.inputs import DialogueInputs, SettledInputs
+from models.inputs import DialogueInputs, Inputs, MusicInputs, SettledInputs, SoundInputs
 
 OWNER = "parley"
+_NON_COMMERCIAL = "https://creativecommons.org/licenses/by-nc/4.0/"  # of the weights
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _LIMITS = {"Ge": ("minimum", "ge"), "Le": ("maximum", "le"), "MinLen": ("minLength", "min_length")}
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model by its name here: "parley/dia"."""
+    """A model by its name here: "parley/musicgen".
+
+    withheld: inputs that only a container takes, and what to do here in their place.
+    """
 
     name: str
     description: str
-    inputs: type[DialogueInputs]
+    inputs: type[Inputs]
     license_url: str
-    sample_rate: int  # Hz, of what it makes
-    hop_length: int  # samples of one token
-    settled_inputs: type[DialogueInputs] = SettledInputs  # what doors may ask of it
+    withheld: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def full_name(self) -> str:
         return f"{OWNER}/{self.name}"
+
+    @property
+    def settled_inputs(self) -> type[Inputs]:
+        """What doors may ask of it."""
+        return self.inputs
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What callers may ask."""
+        return tuple(name for name in self.inputs.model_fields if name not in self.withheld)
+
+    @cached_property
+    def openapi_schema(self) -> dict[str, Any]:
+        return {
+            "openapi": "3.0.2",
+            "info": {"title": self.full_name, "version": "1"},
+            "paths": {},
+            "components": {"schemas": dict(_components(self.inputs, self.input_names))},
+        }
+
+    @cached_property
+    def version(self) -> str:
+        """64 hexadecimal digits that change whenever what the model takes or is called does."""
+        described = json.dumps([self.full_name, self.openapi_schema], sort_keys=True)
+        return hashlib.sha256(described.encode()).hexdigest()
+
+    @cached_property
+    def file_inputs(self) -> tuple[str, ...]:
+        return tuple(name for name, f in self.inputs.model_fields.items() if _plain(f.annotation)[0] is Path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialogueModel(ServedModel):
+    """One that speaks. Its lengths are counted in tokens, each of `hop_length` samples."""
+
+    sample_rate: int  # Hz, of what it makes
+    hop_length: int
+
+    @property
+    def settled_inputs(self) -> type[Inputs]:
+        return SettledInputs
 
     @property
     def tokens_per_second(self) -> float:
@@ -58,27 +101,8 @@ class ServedModel:
         """The highest that doors may ask for."""
         return _limit(self.settled_inputs, "maximum")
 
-    @cached_property
-    def openapi_schema(self) -> dict[str, Any]:
-        return {
-            "openapi": "3.0.2",
-            "info": {"title": self.full_name, "version": "1"},
-            "paths": {},
-            "components": {"schemas": dict(_components(self.inputs))},
-        }
 
-    @cached_property
-    def version(self) -> str:
-        """64 hexadecimal digits that change whenever what the model takes or is called does."""
-        described = json.dumps([self.full_name, self.openapi_schema], sort_keys=True)
-        return hashlib.sha256(described.encode()).hexdigest()
-
-    @cached_property
-    def file_inputs(self) -> tuple[str, ...]:
-        return tuple(name for name, f in self.inputs.model_fields.items() if _plain(f.annotation)[0] is Path)
-
-
-DIA = ServedModel(
+DIA = DialogueModel(
     "dia",
     "Speaks a script with [S1] and [S2] turns as one audio file; clones voices.",
     DialogueInputs,
@@ -86,16 +110,27 @@ DIA = ServedModel(
     sample_rate=44_100,  # these two are its codec's, descript/dac_44khz
     hop_length=512,
 )
-MODELS: Mapping[str, ServedModel] = {model.full_name: model for model in (DIA,)}
+_COUNT = {"count": "Start a prediction for each variation; each has its own file."}
+MUSICGEN = ServedModel(
+    "musicgen",
+    "Makes music of a description; goes on from a recording, follows a melody.",
+    MusicInputs,
+    _NON_COMMERCIAL,
+    withheld=dict.fromkeys(("song_id", "key"), "The result is kept as a file here, in a bucket if there is one.")
+    | _COUNT,
+)
+AUDIOGEN = ServedModel("audiogen", "Makes the sound of a description.", SoundInputs, _NON_COMMERCIAL, withheld=_COUNT)
+MODELS: Mapping[str, ServedModel] = {model.full_name: model for model in (DIA, MUSICGEN, AUDIOGEN)}
+Served = Mapping[str, ServedModel]  # by their full names, those of MODELS that a deployment serves
 
 
-def _components(inputs: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
-    properties = {name: _property(inputs, name, order) for order, name in enumerate(inputs.model_fields)}
-    required = [name for name, f in inputs.model_fields.items() if f.is_required()]
+def _components(inputs: type[BaseModel], names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    properties = {name: _property(inputs, name, order) for order, name in enumerate(names)}
+    required = [name for name in names if inputs.model_fields[name].is_required()]
     yield "Input", {"title": "Input", "type": "object", "properties": properties, "required": required}
     yield "Output", {"format": "uri", "title": "Output", "type": "string"}
-    for name, f in inputs.model_fields.items():
-        if choices := _choices(f.annotation):
+    for name in names:
+        if choices := _choices(inputs.model_fields[name].annotation):
             yield name, {"description": "An enumeration.", "enum": list(choices), "title": name, "type": "string"}
 
 

@@ -32,6 +32,8 @@ from serving.urls import parse_url
 
 log = logging.getLogger("parley")
 
+ANY_SEED = -1  # as music models have it
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -143,6 +145,8 @@ def check(model: ServedModel, given: Mapping[str, Any]) -> None:
     """All that can be said of the inputs without their files. Raises InvalidRequest."""
     if problems := [*half_characters(given)]:  # in links too, in whose place others stand below
         raise InvalidRequest.of(problems)
+    if kept_back := [name for name in given if name in model.withheld]:
+        raise InvalidRequest.of((name, f"is no input here. {model.withheld[name]}") for name in kept_back)
     stood_in = dict(given)
     for name in model.file_inputs:
         if name in stood_in:
@@ -163,6 +167,6 @@ def _check_link(field_name: str, value: Any) -> None:
 
 def _settled(model: ServedModel, given: Mapping[str, Any]) -> dict[str, Any]:
     """A seed for whoever gave none, so that a second attempt makes the same audio."""
-    if "seed" in model.inputs.model_fields and given.get("seed") is None:
+    if given.get("seed") in (None, ANY_SEED):
         return {"seed": secrets.randbelow(SEED_LIMIT + 1)}
     return {}

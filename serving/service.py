@@ -52,6 +52,7 @@ class Service:
         """base_url: where callers reach it, unless the settings know better. Raises InvalidRequest where the database
         is of another release."""
         self.settings = settings
+        self.models = settings.served
         self.changes = Changes()
         self.worker: WorkerProcess | None = None
         with ExitStack() as opening:  # what is open is closed again where the rest cannot be opened

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from models.errors import InvalidRequest
+from serving.catalog import DIA, MODELS, Served
 from serving.fetch import FetchLimits
 from serving.storage.database import is_sqlite, sqlite_url
 from serving.storage.limits import Limits
@@ -19,6 +20,7 @@ _ABOVE_ZERO = (
     "most_waiting", "most_listeners", "most_attempts", "upload_bytes",
 )  # fmt: skip
 LAST_PORT = 65_535
+_NAMES = tuple(model.name for model in MODELS.values())
 _DATABASES = ("", "sqlite", "postgres", "postgresql", "postgresql+psycopg")  # schemes; "": none is given
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -56,6 +58,7 @@ class Settings:
     health_port: int = field(
         default=0, metadata={"help": "of `serving worker`: port of its /health, /ready and /metrics; 0: none"}
     )
+    models: str = field(default=DIA.name, metadata={"help": f"what is served, comma-separated, of {', '.join(_NAMES)}"})
     at_once: int = field(
         default=4,
         metadata={
@@ -102,9 +105,22 @@ class Settings:
             )
         for url in self.containers:
             parse_url(url, "cog_urls")
+        self._check_models()
         if self.public_url:
             parse_url(self.public_url, "public_url")
         self._check_numbers()
+
+    def _check_models(self) -> None:
+        names = self._model_names()
+        if not names or not set(names) <= set(_NAMES):
+            raise InvalidRequest("models", f"is {self.models!r}; name one or more of {', '.join(_NAMES)}.")
+        if self.containers and set(names) != {DIA.name}:
+            raise InvalidRequest(
+                "models", f"is {self.models!r}, and the containers of cog_urls make {DIA.name} alone. Leave one out."
+            )
+
+    def _model_names(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.models.split(",") if name.strip())
 
     def _check_numbers(self) -> None:
         for name in _ABOVE_ZERO:
@@ -137,6 +153,12 @@ class Settings:
     def containers(self) -> tuple[str, ...]:
         """Addresses of Cog servers; none where this machine makes the audio itself."""
         return tuple(url.strip() for url in self.cog_urls.split(",") if url.strip())
+
+    @property
+    def served(self) -> Served:
+        """The models, in the catalogue's order."""
+        names = self._model_names()
+        return {full_name: model for full_name, model in MODELS.items() if model.name in names}
 
     @property
     def keep_seconds(self) -> float:

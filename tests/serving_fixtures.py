@@ -23,7 +23,7 @@ from serving.catalog import DIA
 from serving.service import Service
 from serving.settings import Settings
 from serving.web.app import create_app
-from serving.work.backend import Listener, MadeFile
+from serving.work.backend import Backends, Listener, MadeFile
 
 RATE = 8000  # Hz
 PIECE = 800  # samples: a tenth of a second
@@ -117,8 +117,10 @@ def open_gate() -> threading.Event:
 
 
 @contextmanager
-def running(folder: Path, backend: ToneBackend | None = None, **settings: Any) -> Iterator[Running]:
-    """The whole service in this process: HTTP in one thread, the worker in others."""
+def running(
+    folder: Path, backend: ToneBackend | None = None, others: Backends | None = None, **settings: Any
+) -> Iterator[Running]:
+    """The whole service in this process: HTTP in one thread, the worker in others. others: beside Dia's backend."""
     backend = backend or ToneBackend()
     given = Settings(**{"data": folder, "tokens": TOKENS, "allow_private": True, "grace_seconds": 5.0, **settings})
     keys = Keys.of(given.tokens, given.tokens_file, given.no_auth)
@@ -130,7 +132,7 @@ def running(folder: Path, backend: ToneBackend | None = None, **settings: Any) -
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
-        working = service.start_work(lambda: {DIA.full_name: backend})
+        working = service.start_work(lambda: {DIA.full_name: backend, **(others or {})})
         wait_for(lambda: server.started and (working.launched or working.error is not None))
         assert working.error is None, working.error
         try:

@@ -44,6 +44,22 @@ def test_a_port_that_is_taken_is_told_as_such() -> None:
         assert free.family is socket.AF_INET
 
 
+@pytest.mark.parametrize("models", ["", " , ", "bark", "dia,bark", "parley/dia"])
+def test_models_that_cannot_be_served_are_told_with_those_that_can(models: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"models: is .*; name one or more of dia, musicgen, audiogen\."):
+        Settings(models=models)
+
+
+def test_dia_is_served_unless_others_are_named() -> None:
+    assert [*Settings().served] == ["parley/dia"]
+    assert [*Settings.from_environ({"PARLEY_MODELS": "audiogen, dia"}).served] == ["parley/dia", "parley/audiogen"]
+
+
+def test_containers_speak_and_make_no_music() -> None:
+    with pytest.raises(InvalidRequest, match=r"models: is 'dia,musicgen', and the containers of cog_urls make dia"):
+        Settings(models="dia,musicgen", cog_urls="http://10.0.0.5:5000")
+
+
 @pytest.mark.parametrize("url", ["mysql://parley:hunter2@db/parley", "db.example.org"])
 def test_a_database_of_another_kind_is_told_as_such(url: str) -> None:
     with pytest.raises(InvalidRequest, match=r"database_url: has the scheme .*postgresql://") as refused:

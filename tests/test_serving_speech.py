@@ -15,7 +15,7 @@ from models.dia.script import estimate_seconds
 from models.errors import InvalidRequest
 from models.inputs import SettledInputs
 from models.request import INPUT_LIMIT
-from serving.catalog import DIA
+from serving.catalog import DIA, MODELS
 from serving.doors.speech.request import SpeechRequest, asked_of, model_named
 from serving.intake import check
 from serving.rendering import resample_stream
@@ -95,7 +95,7 @@ def test_speed_keeps_the_pitch_and_goes_further_than_the_models_do(service, spee
     ],
 )
 def test_the_voice_speaks_what_names_nobody(voice, given, spoken):
-    asked = asked_of(SpeechRequest(model="dia", input=given, voice=voice), None, "alice")
+    asked = asked_of(SpeechRequest(model="dia", input=given, voice=voice), None, "alice", MODELS)
     assert asked.input["text"] == spoken
     assert (asked.door, asked.streaming, asked.extra) == ("speech", True, {})
 
@@ -109,14 +109,14 @@ def test_what_is_asked_reaches_the_model(service):
 
 @pytest.mark.parametrize("name", ["dia", "parley/dia", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"])
 def test_a_model_may_be_named_in_openais_words(name):
-    assert model_named(name).full_name == "parley/dia"
+    assert model_named(name, MODELS).full_name == "parley/dia"
 
 
 @pytest.mark.parametrize("voice", ["s1", "s2"])
 @pytest.mark.parametrize("text", ["a b " * (INPUT_LIMIT // 4), "9" * INPUT_LIMIT, "Short."])
 def test_all_of_the_longest_text_may_be_spoken_in_either_voice(voice, text):
     """The speaker's tag once made 4096 characters 4101, which were refused, as was what takes over 48 s to say."""
-    asked = asked_of(SpeechRequest(model="dia", input=text, voice=voice), None, "alice")
+    asked = asked_of(SpeechRequest(model="dia", input=text, voice=voice), None, "alice", MODELS)
     check(asked.model, asked.input)
     request = SettledInputs.parse(**{**asked.input, **asked.extra}).to_request("id", "dia")
     takes = estimate_seconds(text) * DIA.tokens_per_second
@@ -128,7 +128,7 @@ def test_what_takes_longer_than_one_request_may_is_refused_with_both_and_the_way
     """Few characters may be many words: these are read as one tenth each."""
     request = SpeechRequest(model="dia", input="a " + "⅒" * (INPUT_LIMIT - 2), voice="s1")
     with pytest.raises(InvalidRequest, match=r"^input: takes about 6397 s .* may take 2587 s\. Send it in parts\.$"):
-        asked_of(request, None, "alice")
+        asked_of(request, None, "alice", MODELS)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """What door 3 makes of what it is sent, without a service."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,16 +8,16 @@ from fastapi import FastAPI
 
 from models.errors import InvalidRequest
 from models.inputs import DialogueInputs
-from serving.catalog import DIA, ServedModel
-from serving.doors.tasks.dialects import DIALECTS, script_of
+from serving.catalog import AUDIOGEN, DIA, MODELS, MUSICGEN, Served
+from serving.doors.tasks.dialects import DIALECTS, name_of, script_of
 from serving.doors.tasks.request import read_key, read_task
 from serving.doors.tasks.routes import router
 
-ALL = {f"parley/{name}": replace(DIA, name=name) for name in DIALECTS}
+SPEECH = {DIA.full_name: DIA}
 SOUNDS = [name for name in DIALECTS if name != "dia"]
 
 
-def asked(body: Any, served: dict[str, ServedModel] = ALL) -> dict[str, Any]:
+def asked(body: Any, served: Served = MODELS) -> dict[str, Any]:
     return dict(read_task(body, served).input)
 
 
@@ -26,7 +25,7 @@ def dia(**configs: Any) -> dict[str, Any]:
     return asked({"prompt": "[S1] Hey", "configs": {"model": "dia", **configs}})
 
 
-def problems_of(body: Any, served: dict[str, ServedModel] = ALL) -> dict[str, str]:
+def problems_of(body: Any, served: Served = MODELS) -> dict[str, str]:
     with pytest.raises(InvalidRequest) as raised:
         read_task(body, served)
     return dict(raised.value.problems)
@@ -41,15 +40,17 @@ def test_what_is_left_out_is_audiogen_for_five_seconds_with_top_k_15_and_top_p_0
     assert asked({"prompt": "rain"}) == expected
     assert asked({"prompt": "rain", "configs": None}) == expected
     assert asked({"prompt": "rain", "configs": {"duration": None}}) == expected
-    assert read_task({"prompt": "rain"}, ALL).model.name == "audiogen"
+    assert read_task({"prompt": "rain"}, MODELS).dialect.model is AUDIOGEN
 
 
 @pytest.mark.parametrize("model", SOUNDS)
 def test_every_sound_model_has_the_same_defaults(model: str) -> None:
-    request = read_task({"prompt": "rain", "configs": {"model": model, "top_k": 16}}, ALL)
-    assert request.model.name == model
-    assert request.input == {"prompt": "rain", "duration": 5, "top_k": 16, "top_p": 0.9}
+    request = read_task({"prompt": "rain", "configs": {"model": model, "top_k": 16}}, MODELS)
+    version = {"model_version": model.removeprefix("musicgen-")} if model != "audiogen" else {}
+    assert request.dialect.model is (MUSICGEN if version else AUDIOGEN)
+    assert request.input == {"prompt": "rain", "duration": 5, "top_k": 16, "top_p": 0.9, **version}
     assert request.settled == {}
+    assert name_of(request.dialect.model.full_name, request.input) == model
 
 
 def test_the_models_are_those_of_the_original_and_dia() -> None:
@@ -90,7 +91,7 @@ def test_everything_that_the_dialogue_model_takes_can_be_set() -> None:
 
 @pytest.mark.parametrize(
     ("name", "good"),
-    [("top_k", 1), ("top_k", 1000), ("top_k", 15.0), ("top_p", 0), ("top_p", 1), ("duration", 1), ("duration", 600)],
+    [("top_k", 1), ("top_k", 1000), ("top_k", 15.0), ("top_p", 0), ("top_p", 1), ("duration", 1), ("duration", 300)],
 )
 def test_limits_are_included(name: str, good: float) -> None:
     assert asked({"prompt": "rain", "configs": {name: good}})[name] == good
@@ -101,14 +102,14 @@ def test_limits_are_included(name: str, good: float) -> None:
     [
         *(("top_k", bad) for bad in (0, 1001, 1.5, "15", True, [1], {})),
         *(("top_p", bad) for bad in (-0.1, 1.1, "0.9", False, float("nan"), float("inf"))),
-        *(("duration", bad) for bad in (0, -5, 0.5, "5", True, float("inf"), float("nan"))),
+        *(("duration", bad) for bad in (0, -5, 0.5, 301, "5", True, float("inf"), float("nan"))),
     ],
 )
 def test_beyond_its_limits_a_setting_is_named_with_value_and_limits(name: str, bad: Any) -> None:
     limits = {
         "top_k": "a whole number from 1 to 1000",
         "top_p": "a number from 0 to 1",
-        "duration": "a whole number of seconds of at least 1",
+        "duration": "a whole number of seconds from 1 to 300",
     }
     assert problem_of_sound(**{name: bad}) == {f"configs.{name}": f"is {bad!r}; it must be {limits[name]}."}
 
@@ -144,17 +145,20 @@ def test_unknown_fields_are_named_with_what_is_taken() -> None:
     assert problems_of({"prompt": "rain", "config": {}}) == {
         "config": "is no field of a task, which takes prompt and configs."
     }
-    assert problem_of_sound(topk=3) == {
-        "configs.topk": "is no setting of audiogen, which takes model, duration, top_k, top_p."
-    }
+    own = "input_audio, continuation_start, continuation_end, normalization_strategy, temperature"
+    told = problem_of_sound(topk=3)["configs.topk"]
+    assert told.startswith(f"is no setting of audiogen, which takes model, duration, top_k, top_p, {own}, ")
+    for name in ("count", "model_version", "key"):
+        assert (
+            "is no setting of musicgen-small"
+            in problem_of_sound(model="musicgen-small", **{name: 1})[f"configs.{name}"]
+        )
     found = problem_of_sound(model="dia", webhook="https://example.org")["configs.webhook"]
     assert found.startswith("is no setting of dia, which takes model, duration, top_k, audio_prompt, ")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    found = problems_of(
-        {"prompt": "", "x": 1, "configs": {"model": "audiogen", "top_k": 0, "y": 1}}, {"parley/dia": DIA}
-    )
+    found = problems_of({"prompt": "", "x": 1, "configs": {"model": "audiogen", "top_k": 0, "y": 1}}, SPEECH)
     assert set(found) == {"prompt", "x", "configs.top_k", "configs.y", "configs.model"}
 
 
@@ -170,9 +174,9 @@ def test_half_a_character_in_a_setting_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("configs", "shown"), [({}, "'audiogen'"), ({"model": "musicgen-small"}, "'musicgen-small'")])
-def test_a_model_that_is_not_served_yet_is_refused_with_what_is(configs: dict[str, Any], shown: str) -> None:
-    assert problems_of({"prompt": "rain", "configs": configs}, {"parley/dia": DIA}) == {
-        "configs.model": f"is {shown}, which is not served here yet. Available: 'dia'."
+def test_a_model_that_is_not_served_is_refused_with_what_is(configs: dict[str, Any], shown: str) -> None:
+    assert problems_of({"prompt": "rain", "configs": configs}, SPEECH) == {
+        "configs.model": f"is {shown}, which is not served here. Available: 'dia'."
     }
 
 
@@ -182,7 +186,7 @@ def test_what_is_no_model_is_refused(model: Any) -> None:
 
 
 def test_a_plain_text_is_the_first_speakers_and_kept_as_it_was_given() -> None:
-    request = read_task({"prompt": "Hey, you [laughs]", "configs": {"model": "dia"}})
+    request = read_task({"prompt": "Hey, you [laughs]", "configs": {"model": "dia"}}, SPEECH)
     assert request.input == {"text": "Hey, you [laughs]"}
     assert request.settled == {"text": "[S1] Hey, you [laughs]"}
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, Validati
 from pydantic_core import ErrorDetails
 
 from models.errors import InvalidRequest, printable, shown
+from models.request import AudioGenerationRequest
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -73,6 +74,10 @@ class Inputs(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise InvalidRequest.of(_explain(cls, detail) for detail in error.errors()) from error
+
+    def to_request(self, request_id: str, model: str, *, streaming: bool = False) -> AudioGenerationRequest:
+        """The request for the engine; raises InvalidRequest where fields do not fit each other."""
+        raise NotImplementedError
 
 
 def _explain(schema: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:

@@ -22,7 +22,7 @@ import httpx
 
 from models.audio.encode import CONTENT_TYPES
 from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest
-from models.inputs import DialogueInputs
+from models.inputs import DialogueInputs, Inputs
 from serving.catalog import DIA
 from serving.cog.attempt import Attempt, Job
 from serving.cog.container import ALIVE, Container, Died, Document, NotTaken, open_client
@@ -62,10 +62,9 @@ class CogBackend:
         if cancelled := self._cancelled.get(attempt_id):
             cancelled.set()
 
-    def make(
-        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
-    ) -> MadeFile:
+    def make(self, attempt_id: str, inputs: Inputs, folder: Path, streaming: bool, listener: Listener) -> MadeFile:
         """Begun anew where a container dies. Raises EngineClosed where none lives for as long as our patience lasts."""
+        assert isinstance(inputs, DialogueInputs), inputs
         path = folder / f"output.{inputs.output_format}"
         job = Job(attempt_id, _body(inputs), listener)
         cancelled = self._cancelled[attempt_id] = threading.Event()

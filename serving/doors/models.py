@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from starlette.exceptions import HTTPException
 
-from serving.catalog import DIA, MODELS, ServedModel
+from serving.catalog import DIA, Served, ServedModel
 from serving.doors.predictions.routes import ModelName, ModelOwner, named
 from serving.prediction_json import moment
 from serving.service import Service
@@ -22,43 +22,43 @@ Digits = Annotated[str, Path(examples=[DIA.version])]
 @router.get("", **response_schemas.gives(response_schemas.ModelPage))
 def every(service: ServiceDep) -> dict[str, Any]:
     """All of them: `data` is OpenAI's list, `results` Replicate's page."""
-    shown = [_model(model, service) for model in MODELS.values()]
-    data = [_openai_model(model) for model in MODELS.values()]
+    shown = [_model(model, service) for model in service.models.values()]
+    data = [_openai_model(model) for model in service.models.values()]
     return {"object": "list", "data": data, "results": shown, "next": None, "previous": None}
 
 
 @router.get("/{name}", **response_schemas.gives(response_schemas.NamedModel))
-def openai_model(name: ModelName) -> dict[str, Any]:
+def openai_model(name: ModelName, service: ServiceDep) -> dict[str, Any]:
     """One, as OpenAI's clients ask for it: by its name without an owner."""
-    for model in MODELS.values():
-        if name == model.name:
-            return _openai_model(model)
-    raise HTTPException(404, f"There is no model {name[:80]!r}. Served: {', '.join(m.name for m in MODELS.values())}.")
+    served = {model.name: model for model in service.models.values()}
+    if name not in served:
+        raise HTTPException(404, f"There is no model {name[:80]!r}. Served: {', '.join(served)}.")
+    return _openai_model(served[name])
 
 
 @router.get("/{owner}/{name}", **response_schemas.gives(response_schemas.Model))
 def one(owner: ModelOwner, name: ModelName, service: ServiceDep) -> dict[str, Any]:
-    return _model(named(owner, name), service)
+    return _model(named(owner, name, service.models), service)
 
 
 @router.get("/{owner}/{name}/versions", **response_schemas.gives(response_schemas.VersionPage))
-def versions(owner: ModelOwner, name: ModelName) -> dict[str, Any]:
-    return {"results": [_version(named(owner, name))], "next": None, "previous": None}
+def versions(owner: ModelOwner, name: ModelName, service: ServiceDep) -> dict[str, Any]:
+    return {"results": [_version(named(owner, name, service.models))], "next": None, "previous": None}
 
 
 @router.get("/{owner}/{name}/versions/{version}", **response_schemas.gives(response_schemas.Version))
-def version(owner: ModelOwner, name: ModelName, version: Digits) -> dict[str, Any]:
-    return _version(_versioned(owner, name, version))
+def version(owner: ModelOwner, name: ModelName, version: Digits, service: ServiceDep) -> dict[str, Any]:
+    return _version(_versioned(owner, name, version, service.models))
 
 
 @router.get("/{owner}/{name}/versions/{version}/openapi_schema")
-def openapi_schema(owner: ModelOwner, name: ModelName, version: Digits) -> dict[str, Any]:
+def openapi_schema(owner: ModelOwner, name: ModelName, version: Digits, service: ServiceDep) -> dict[str, Any]:
     """The schema alone."""
-    return _versioned(owner, name, version).openapi_schema
+    return _versioned(owner, name, version, service.models).openapi_schema
 
 
-def _versioned(owner: str, name: str, version: str) -> ServedModel:
-    model = named(owner, name)
+def _versioned(owner: str, name: str, version: str, served: Served) -> ServedModel:
+    model = named(owner, name, served)
     if version != model.version:
         raise HTTPException(404, f"{model.full_name} has no version {version[:64]!r}; its newest is {model.version}.")
     return model

@@ -11,7 +11,7 @@ from models.audio.finish import FinishOptions, finish_stream
 from models.audio.pcm import pcm16_bytes
 from models.audio.write import write_audio
 from models.engine import Engine
-from models.inputs import DialogueInputs
+from models.inputs import DialogueInputs, Inputs
 from models.request import Audio, AudioChunk
 
 
@@ -40,9 +40,7 @@ class Listener(Protocol):
 
 
 class Backend(Protocol):
-    def make(
-        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
-    ) -> MadeFile:
+    def make(self, attempt_id: str, inputs: Inputs, folder: Path, streaming: bool, listener: Listener) -> MadeFile:
         """Blocks until the file is there. Raises ParleyError, Cancelled among them.
 
         attempt_id: of one attempt at a prediction; an older one may still be on its way out beside it.
@@ -58,7 +56,7 @@ Backends = Mapping[str, Backend]  # by the model's full name
 
 
 class EngineBackend:
-    """Engine → finisher → file, while the listener hears the same finished samples."""
+    """A dialogue: engine → finisher → file, while the listener hears the same finished samples."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -66,9 +64,8 @@ class EngineBackend:
     def cancel(self, attempt_id: str) -> None:
         self._engine.cancel(attempt_id)
 
-    def make(
-        self, attempt_id: str, inputs: DialogueInputs, folder: Path, streaming: bool, listener: Listener
-    ) -> MadeFile:
+    def make(self, attempt_id: str, inputs: Inputs, folder: Path, streaming: bool, listener: Listener) -> MadeFile:
+        assert isinstance(inputs, DialogueInputs), inputs
         pipeline = self._engine.pipeline
         request = inputs.to_request(attempt_id, pipeline.name, streaming=streaming)
         options = FinishOptions(speed_factor=inputs.speed_factor, output_format=inputs.output_format)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from models.errors import Cancelled, EngineClosed, InvalidRequest, ParleyError
-from models.inputs import DialogueInputs
+from models.inputs import Inputs
 from serving.catalog import MODELS
 from serving.fetch import FetchLimits, fetch_url
 from serving.storage.database import DATABASE_AWAY
@@ -161,7 +161,7 @@ class PredictionRunner:
         report.flush()
         self._keep(now, made)
 
-    def _inputs(self, now: Prediction, folder: Path) -> DialogueInputs:
+    def _inputs(self, now: Prediction, folder: Path) -> Inputs:
         """With every file on this machine."""
         model = MODELS[now.model]
         given = {**now.input, **now.settled}

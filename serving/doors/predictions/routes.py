@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from models.errors import InvalidRequest
-from serving.catalog import DIA, MODELS, OWNER, ServedModel
+from serving.catalog import DIA, OWNER, Served, ServedModel
 from serving.doors.predictions.headers import cancel_seconds, wait_seconds
 from serving.intake import Submission
 from serving.prediction_json import as_waited_for
@@ -68,7 +68,7 @@ async def create(
     cancel_after: CancelAfter = None,
 ) -> Response:
     """Start a prediction of a version."""
-    return await _create(model_of(asked.version), asked, service, owner, prefer, cancel_after)
+    return await _create(model_of(asked.version, service.models), asked, service, owner, prefer, cancel_after)
 
 
 @router.post(
@@ -81,7 +81,7 @@ async def create_of_model(
     prefer: Prefer = None, cancel_after: CancelAfter = None,
 ) -> Response:  # fmt: skip
     """Start a prediction of a model's newest version."""
-    return await _create(named(model_owner, model_name), asked, service, owner, prefer, cancel_after)
+    return await _create(named(model_owner, model_name, service.models), asked, service, owner, prefer, cancel_after)
 
 
 @router.get("/predictions", **response_schemas.gives(response_schemas.PredictionPage))
@@ -158,20 +158,20 @@ def found(service: Service, prediction_id: str, owner: str) -> Prediction:
     return prediction
 
 
-def named(owner: str, name: str) -> ServedModel:
-    model = MODELS.get(f"{owner}/{name}")
+def named(owner: str, name: str, served: Served) -> ServedModel:
+    model = served.get(f"{owner}/{name}")
     if model is None:
-        raise HTTPException(404, f"There is no model {f'{owner}/{name}'[:80]!r}. Served: {', '.join(MODELS)}.")
+        raise HTTPException(404, f"There is no model {f'{owner}/{name}'[:80]!r}. Served: {', '.join(served)}.")
     return model
 
 
-def model_of(version: str) -> ServedModel:
+def model_of(version: str, served: Served) -> ServedModel:
     """By "owner/name", "owner/name:version" or a version alone. Raises InvalidRequest."""
     name, _, digits = version.rpartition(":") if ":" in version else ("", "", version)
-    for model in MODELS.values():
+    for model in served.values():
         if version == model.full_name or (digits == model.version and name in ("", model.full_name)):
             return model
-    known = ", ".join(f"{m.full_name}:{m.version}" for m in MODELS.values())
+    known = ", ".join(f"{m.full_name}:{m.version}" for m in served.values())
     raise InvalidRequest("version", f"is {version[:100]!r}; this is served: {known}.")
 
 

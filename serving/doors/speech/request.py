@@ -10,7 +10,7 @@ from models.dia.normalise import normalise
 from models.dia.script import estimate_seconds, parse_script
 from models.errors import InvalidRequest
 from models.request import INPUT_LIMIT
-from serving.catalog import DIA, MODELS, ServedModel
+from serving.catalog import DIA, DialogueModel, Served
 from serving.intake import Submission
 from serving.storage.files import FILE_PREFIX
 from serving.storage.voices import BUILT_IN, SPEAKERS, Voice, Voices
@@ -67,9 +67,9 @@ def in_their_words() -> Iterator[None]:
         raise error.renamed(_FIELDS) from error
 
 
-def asked_of(asked: SpeechRequest, voices: Voices, owner: str) -> Submission:
+def asked_of(asked: SpeechRequest, voices: Voices, owner: str, served: Served) -> Submission:
     """Raises InvalidRequest. Speed and format are not in it: they belong to the listener, who may go further."""
-    model = model_named(asked.model)
+    model = model_named(asked.model, served)
     speaker, settled = _speaker(voices, owner, asked.voice)
     parse_script(asked.input, "input")
     clean, _ = normalise(asked.input, "input")
@@ -83,7 +83,7 @@ def asked_of(asked: SpeechRequest, voices: Voices, owner: str) -> Submission:
     return Submission(owner, DOOR, model, inputs, streaming=True, extra=settled | _room(model, clean))
 
 
-def _room(model: ServedModel, text: str) -> dict[str, Any]:
+def _room(model: DialogueModel, text: str) -> dict[str, Any]:
     """What is settled so that all of the text is spoken. Raises InvalidRequest.
 
     More tokens than callers may ask for, where those may be too few: this service's own engine makes as many, a
@@ -101,10 +101,13 @@ def _room(model: ServedModel, text: str) -> dict[str, Any]:
     return {"max_new_tokens": model.most_settled_tokens} if is_long else {}
 
 
-def model_named(name: str) -> ServedModel:
+def model_named(name: str, served: Served) -> DialogueModel:
     """By its name with or without the owner's, or by one of OpenAI's. Raises InvalidRequest."""
-    known = {known: model for model in MODELS.values() for known in (model.name, model.full_name)}
-    known |= dict.fromkeys(OPENAI_MODELS, DIA)
+    speaking = [model for model in served.values() if isinstance(model, DialogueModel)]
+    known = {known: model for model in speaking for known in (model.name, model.full_name)}
+    known |= {known: model for model in speaking[:1] for known in OPENAI_MODELS}
+    if not known:
+        raise InvalidRequest("model", f"is {name[:60]!r}; no model that speaks is served here.")
     if name not in known:
         raise InvalidRequest("model", f"is {name[:60]!r}; there are {', '.join(known)}.")
     return known[name]

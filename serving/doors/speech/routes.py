@@ -58,7 +58,7 @@ async def create(asked: SpeechRequest, request: Request, service: ServiceDep, ow
 
 
 def _accept(asked: SpeechRequest, service: Service, owner: str) -> Prediction:
-    return service.intake.accept(asked_of(asked, service.voices, owner))
+    return service.intake.accept(asked_of(asked, service.voices, owner, service.models))
 
 
 def _listening(asked: SpeechRequest, prediction: Prediction, service: Service) -> AudioStream:

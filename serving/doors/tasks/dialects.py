@@ -7,12 +7,12 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from models.errors import printable, shown
-from models.inputs import DialogueInputs
-from serving.catalog import DIA
+from models.inputs.settings import LONGEST_SECONDS
+from serving.catalog import AUDIOGEN, DIA, MUSICGEN, ServedModel
 
 DEFAULT_MODEL = "audiogen"
 FIRST_SPEAKER = "[S1] "
@@ -60,11 +60,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How models of one kind are asked."""
+    """How a name of this door is asked."""
 
+    model: ServedModel
     prompt: str  # the input that the prompt is
     settings: Mapping[str, Setting]
     spoken: Callable[[str], str] = str  # the prompt as the model reads it
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # inputs that the name says
 
     def problems(self, model: str, configs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """(field, what is wrong with it). configs: without model."""
@@ -80,7 +82,7 @@ class Dialect:
         """The model's inputs: what was given, and this door's defaults for what was not."""
         defaults = {name: s.default for name, s in self.settings.items() if s.default is not None}
         set_to = [(self.settings[name], value) for name, value in {**defaults, **configs}.items()]
-        return {self.prompt: prompt, **{setting.input: setting.to_input(value) for setting, value in set_to}}
+        return {self.prompt: prompt, **{s.input: s.to_input(value) for s, value in set_to}, **self.fixed}
 
     def configs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The way back from `inputs`."""
@@ -100,29 +102,41 @@ def script_of(prompt: str) -> str:
 
 def _dia() -> Dialect:
     """Its own names but three, its own defaults, its own limits: seconds where it counts tokens."""
-    own = {name: Setting(name) for name in DialogueInputs.model_fields}
-    for name in ("text", "max_new_tokens", "cfg_filter_top_k"):
-        del own[name]
+    own = _own(DIA, "text", "max_new_tokens", "cfg_filter_top_k")
     a_second = DIA.tokens_per_second
     low, high = math.ceil(DIA.fewest_tokens / a_second), math.floor(DIA.most_tokens / a_second)
     duration = Setting("max_new_tokens", range=Range(low, high, whole=True, unit="seconds"), per_unit=a_second)
-    return Dialect("text", {"duration": duration, "top_k": Setting("cfg_filter_top_k"), **own}, script_of)
+    return Dialect(DIA, "text", {"duration": duration, "top_k": Setting("cfg_filter_top_k"), **own}, script_of)
 
 
 # The defaults and limits of the API that this door follows. As AudioCraft samples, a top_p above 0 makes it leave
 # top_k aside: by default top_k 15 says nothing.
-SOUND = Dialect(
-    "prompt",
-    {
-        "duration": Setting("duration", 5, Range(1, whole=True, unit="seconds")),
-        "top_k": Setting("top_k", 15, Range(1, 1000, whole=True)),
-        "top_p": Setting("top_p", 0.9, Range(0, 1)),
-    },
-)
+SOUND_SETTINGS = {
+    "duration": Setting("duration", 5, Range(1, LONGEST_SECONDS, whole=True, unit="seconds")),
+    "top_k": Setting("top_k", 15, Range(1, 1000, whole=True)),
+    "top_p": Setting("top_p", 0.9, Range(0, 1)),
+}
+
+
+def _sound(model: ServedModel, **fixed: str) -> Dialect:
+    """Those, and the model's other inputs by their own names."""
+    return Dialect(model, "prompt", SOUND_SETTINGS | _own(model, "prompt", *SOUND_SETTINGS, *fixed), fixed=fixed)
+
+
+def _own(model: ServedModel, *besides: str) -> dict[str, Setting]:
+    return {name: Setting(name) for name in model.input_names if name not in besides}
+
+
 _MUSIC = ("small", "medium", "large", "melody", "melody-large")
+_MUSIC_VERSIONS = (*_MUSIC, *(f"stereo-{size}" for size in _MUSIC))
 DIALECTS: Mapping[str, Dialect] = {
-    "audiogen": SOUND,
-    **{f"musicgen-{size}": SOUND for size in _MUSIC},
-    **{f"musicgen-stereo-{size}": SOUND for size in _MUSIC},
+    "audiogen": _sound(AUDIOGEN),
+    **{f"musicgen-{version}": _sound(MUSICGEN, model_version=version) for version in _MUSIC_VERSIONS},
     "dia": _dia(),
 }
+
+
+def name_of(model: str, inputs: Mapping[str, Any]) -> str:
+    """What this door calls the model that has this full name and was asked for this."""
+    named = (name for name, d in DIALECTS.items() if d.model.full_name == model and d.fixed.items() <= inputs.items())
+    return next(named)

@@ -9,8 +9,8 @@ from typing import Any
 
 from models.errors import InvalidRequest, printable, shown
 from models.inputs import half_characters
-from serving.catalog import MODELS, OWNER, ServedModel
-from serving.doors.tasks.dialects import DEFAULT_MODEL, DIALECTS, SOUND, Dialect, Range
+from serving.catalog import Served
+from serving.doors.tasks.dialects import DEFAULT_MODEL, DIALECTS, SOUND_SETTINGS, Dialect, Range
 from serving.web.json_bodies import refuse_members
 
 BODY_FIELDS = ("prompt", "configs")
@@ -23,13 +23,12 @@ _KEY = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_KEY}}}")
 class TaskRequest:
     """Checked but for what only the model's own declaration knows."""
 
-    model: ServedModel
     dialect: Dialect
     input: Mapping[str, Any]  # by the model's names; the prompt as it was given
     settled: Mapping[str, Any]  # what the model reads in the place of an input
 
 
-def read_task(body: Any, served: Mapping[str, ServedModel] = MODELS) -> TaskRequest:
+def read_task(body: Any, served: Served) -> TaskRequest:
     """Raises InvalidRequest that names every field that is wrong. A field that is null was left out."""
     fields = _object("body", body)
     prompt, configs = fields.get("prompt"), _configs(fields.get("configs"))
@@ -43,7 +42,7 @@ def read_task(body: Any, served: Mapping[str, ServedModel] = MODELS) -> TaskRequ
     dialect = DIALECTS[model_name]
     spoken = dialect.spoken(prompt)
     settled = {dialect.prompt: spoken} if spoken != prompt else {}
-    return TaskRequest(served[f"{OWNER}/{model_name}"], dialect, dialect.inputs(prompt, configs), settled)
+    return TaskRequest(dialect, dialect.inputs(prompt, configs), settled)
 
 
 def read_key(key: str | None) -> str | None:
@@ -89,13 +88,13 @@ def _of_prompt(prompt: Any) -> Iterator[tuple[str, str]]:
         yield "prompt", "holds nothing but white space. Write at least one word."
 
 
-def _of_model(name: Any, configs: Mapping[str, Any], served: Mapping[str, ServedModel]) -> Iterator[tuple[str, str]]:
+def _of_model(name: Any, configs: Mapping[str, Any], served: Served) -> Iterator[tuple[str, str]]:
     known = isinstance(name, str) and name in DIALECTS
     if known:
         yield from DIALECTS[name].problems(name, configs)
-    if not known or f"{OWNER}/{name}" not in served:
-        available = ", ".join(repr(n) for n in DIALECTS if f"{OWNER}/{n}" in served)
-        what = "which is not served here yet" if known else "which is no model of this door"
+    if not known or DIALECTS[name].model.full_name not in served:
+        available = ", ".join(repr(n) for n, dialect in DIALECTS.items() if dialect.model.full_name in served)
+        what = "which is not served here" if known else "which is no model of this door"
         yield "configs.model", f"is {shown(name)}, {what}. Available: {available}."
 
 
@@ -121,7 +120,7 @@ BODY_SCHEMA = {  # for the description of the service; read_task is the check
                         "model": {"type": "string", "enum": list(DIALECTS), "default": DEFAULT_MODEL},
                         **{
                             name: _described(name, s.range) | {"default": s.default}
-                            for name, s in SOUND.settings.items()
+                            for name, s in SOUND_SETTINGS.items()
                             if s.range is not None
                         },
                     },

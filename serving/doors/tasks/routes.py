@@ -45,7 +45,7 @@ Key = Annotated[
 @router.post("/audio_generation", **response_schemas.gives(response_schemas.TaskAnswer))
 def create(sent: Sent, service: ServiceDep, owner: CreatorName, started: Started, key: Key = None) -> dict[str, Any]:
     """Start a task. It is answered at once; ask for its status then."""
-    task = _accept(service, owner, read_task(sent), read_key(key))
+    task = _accept(service, owner, read_task(sent, service.models), read_key(key))
     try:
         return envelope(_json(service).show(task), started)
     except DATABASE_AWAY as error:  # it is kept, so its caller must hear its id
@@ -106,7 +106,7 @@ def history(
 
 def _accept(service: Service, owner: str, asked: TaskRequest, key: str | None) -> Prediction:
     task_id = uuid.uuid4().hex
-    submission = Submission(owner, DOOR, asked.model, asked.input, key=key, extra=asked.settled, id=task_id)
+    submission = Submission(owner, DOOR, asked.dialect.model, asked.input, key=key, extra=asked.settled, id=task_id)
     try:
         return service.intake.accept(submission)
     except InvalidRequest as error:

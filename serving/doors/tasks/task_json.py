@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from models.errors import InvalidRequest
-from serving.catalog import OWNER
-from serving.doors.tasks.dialects import DIALECTS
+from serving.doors.tasks.dialects import DIALECTS, name_of
 from serving.links import Links
 from serving.prediction_json import PredictionJson, moment
 from serving.storage.files import File, Files
@@ -63,7 +62,7 @@ def error_of(task: Prediction) -> str | None:
     """Why it failed; what its caller can mend by the names of this door."""
     if not task.problems:
         return task.error
-    return str(InvalidRequest.of(task.problems).renamed(DIALECTS[_name_of(task)].fields))
+    return str(InvalidRequest.of(task.problems).renamed(DIALECTS[name_of(task.model, task.input)].fields))
 
 
 class TaskJson:
@@ -121,16 +120,11 @@ class TaskJson:
 
 def _asked(task: Prediction, inputs: dict[str, Any]) -> dict[str, Any]:
     """Prompt and config as they were given, and the seed if it was drawn. inputs: files in it as links."""
-    name = _name_of(task)
+    name = name_of(task.model, task.input)
     dialect = DIALECTS[name]
     kind = {"model": name, "task_name": f"tasks.{name}", "task_type": TASK_TYPE}
     drawn = {n: value for n, value in task.settled.items() if n != dialect.prompt}
     return {"prompt": inputs.get(dialect.prompt), "config": kind | dialect.configs({**inputs, **drawn})}
-
-
-def _name_of(task: Prediction) -> str:
-    """Of its model, in this door."""
-    return task.model.removeprefix(f"{OWNER}/")
 
 
 def _stamp(seconds: float) -> str:
