@@ -46,3 +46,13 @@ def test_codec_benchmark_ends_with_one_json_document(codec, capsys) -> None:
     for row in rows:
         assert row["transformers float32"] > 0
         assert row.get("ours", row.get("ours float32")) > 0
+
+
+@pytest.mark.slow
+def test_diffusion_benchmark_runs_and_ends_with_one_json_document() -> None:
+    command = [sys.executable, "-m", "benchmarks.diffusion", "--tiny", "--seconds", "1", "--threads", "1"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    [row] = json.loads(run.stdout.splitlines()[-1])["calls"]
+    assert row["decode_seconds_per_audio_second"] > 0
+    assert row["call_seconds"] > row["bound_seconds"] > 0
