@@ -197,6 +197,28 @@ def test_audiogen_has_a_window_of_its_own():
     assert (config.max_frames, config.stride_seconds, config.sample_rate) == (500, 2, 16_000)
 
 
+@pytest.mark.parametrize(("seconds", "stride"), [(30, 18), (20, 18), (15, 9), (10, 6)], ids=lambda value: f"{value} s")
+def test_a_window_that_is_shorter_than_its_stride_moves_on_by_as_large_a_share(seconds, stride):
+    """A fine-tune on shorter pieces, which audiocraft's own class refuses."""
+    assert read(changed("dataset.segment_duration", seconds)).stride_seconds == stride
+
+
+@pytest.mark.parametrize(
+    "change", [{"solver": "audiogen"}, {"sample_rate": 16_000}, {"solver": "audiogen_v2", "sample_rate": 16_000}]
+)
+def test_sounds_move_on_as_audiogen_does(change):
+    assert read(XP_CFG | change).stride_seconds == 2
+
+
+@pytest.mark.parametrize("modeling", ["delay", None])
+def test_the_pattern_under_its_old_name_counts_where_the_new_one_says_nothing(modeling):
+    """As audiocraft's builder has it, which then takes the delays 0, 1, 2 … whatever else stands there."""
+    raw = changed("transformer_lm.q_modeling", "delay", changed("codebooks_pattern.modeling", modeling))
+    assert read(changed("codebooks_pattern.delay.delays", [0, 0, 1, 2], raw)).delays == (
+        (0, 0, 1, 2) if modeling else (0, 1, 2, 3)
+    )
+
+
 def test_audiocrafts_melody_and_stereo_are_read():
     melody = read(XP_CFG | MELODY)
     assert (melody.melody, melody.chroma_length) == (True, 235)
@@ -215,8 +237,8 @@ def test_audiocrafts_melody_and_stereo_are_read():
         ("transformer_lm.positional_embedding", "rope", "positional_embedding is 'rope'"),
         ("transformer_lm.kv_repeat", 2, "kv_repeat is 2"),
         ("lm_model", "transformer_lm_magnet", "lm_model is 'transformer_lm_magnet'"),
-        ("solver", "magnet", "solver is 'magnet'; only musicgen, audiogen"),
         ("codebooks_pattern.modeling", "parallel", "modeling is 'parallel'"),
+        ("codebooks_pattern.modeling", None, "modeling is None"),
         ("codebooks_pattern.delay.flatten_first", 2, "flatten_first is 2"),
         ("codebooks_pattern.delay.delays", [0, 1], r"delays is \[0, 1\] for 4 codebooks"),
         ("fuser.sum", ["description"], "fused as"),

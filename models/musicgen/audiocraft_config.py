@@ -11,8 +11,10 @@ from typing import Any
 from models.errors import WeightsError
 from models.musicgen.config import CHROMA_BINS, STRIDE_SECONDS, MusicgenConfig
 
-# solver → seconds between windows (audiocraft/models/audiogen.py and musicgen.py, set_generation_params)
-_STRIDES = {"musicgen": STRIDE_SECONDS, "audiogen": 2.0}
+# Seconds between windows (audiocraft/models/audiogen.py and musicgen.py, set_generation_params). Which of the two it is
+# is said where audiocraft is called, not in the file; what was trained as AudioGen says so, or has its sample rate.
+_AUDIOGEN_STRIDE, _AUDIOGEN_RATE = 2.0, 16_000
+_SHORT_STRIDE = 0.6  # of a window that is no longer than the stride, which audiocraft refuses: 18 s of 30 s are as much
 
 # Of the melody: a spectrum of 2 ** radix2_exp samples every quarter of that (audiocraft/modules/chroma.py).
 _CHROMA: dict[str, Any] = {"n_chroma": CHROMA_BINS, "radix2_exp": 14, "argmax": True}
@@ -27,6 +29,7 @@ _SIZES = {"n_q", "card", "dim", "num_heads", "num_layers", "hidden_scale"}
 _WITHOUT_EFFECT = {"dropout", "attention_dropout", "emb_lr", "lr", "weight_decay", "weight_init", "depthwise_init"}
 _WITHOUT_EFFECT |= {"zero_bias_init", "checkpointing", "custom", "memory_efficient", "attention_as_float32"}
 _WITHOUT_EFFECT |= {"two_step_cfg", "cross_attention", "safe_streaming"}
+_OLD_PATTERN = "q_modeling"  # what codebooks_pattern.modeling was called before; it counts where that says nothing
 _ONLY: dict[str, Any] = {
     "activation": "gelu",
     "norm": "layer_norm",
@@ -44,7 +47,6 @@ _ONLY: dict[str, Any] = {
     "qk_layer_norm": False,
     "qk_layer_norm_cross": False,
     "kv_repeat": 1,
-    "q_modeling": None,
 }
 # What the constructors take where the file says nothing, if that is another value (audiocraft/models/lm.py).
 _DEFAULTS: dict[str, Any] = {"norm_first": False, "bias_ff": True, "bias_attn": True, "bias_proj": True}
@@ -83,8 +85,6 @@ def text_encoder_name(cfg: Mapping[str, Any], source: str = "state_dict.bin") ->
 
 def _read(cfg: Mapping[str, Any], name: str, text_width: int, frame_rate: float, source: str) -> MusicgenConfig:
     _require(cfg["lm_model"], "transformer_lm", "lm_model", source)
-    if cfg["solver"] not in _STRIDES:
-        raise WeightsError(f"{source}: solver is {cfg['solver']!r}; only {', '.join(_STRIDES)} are supported.")
     lm = _transformer(cfg["transformer_lm"], source)
     melody = _melody(cfg, source)
     seconds = float(cfg["dataset"]["segment_duration"])
@@ -96,14 +96,14 @@ def _read(cfg: Mapping[str, Any], name: str, text_width: int, frame_rate: float,
         ffn=int(lm["hidden_scale"] * lm["dim"]),
         codebooks=lm["n_q"],
         vocabulary=lm["card"],
-        delays=_delays(cfg["codebooks_pattern"], lm["n_q"], source),
+        delays=_delays(cfg["codebooks_pattern"], lm, source),
         channels=_channels(cfg.get("interleave_stereo_codebooks") or {}, source),
         text_width=text_width,
         projects_text=True,
         melody=melody is not None,
         chroma_length=_chroma_length(melody, seconds, source) if melody is not None else 0,
         max_duration_seconds=seconds,
-        stride_seconds=_STRIDES[cfg["solver"]],
+        stride_seconds=_stride(cfg, seconds),
         sample_rate=cfg["sample_rate"],
         frame_rate=frame_rate,
     )
@@ -115,7 +115,7 @@ def _require(found: Any, wanted: Any, key: str, source: str) -> None:
 
 
 def _transformer(lm: Mapping[str, Any], source: str) -> Mapping[str, Any]:
-    if unknown := sorted(set(lm) - _SIZES - _WITHOUT_EFFECT - set(_ONLY)):
+    if unknown := sorted(set(lm) - _SIZES - _WITHOUT_EFFECT - set(_ONLY) - {_OLD_PATTERN}):
         raise WeightsError(f"{source}: transformer_lm has the unknown settings {', '.join(unknown)}.")
     for key, wanted in _ONLY.items():
         _require(lm.get(key, _DEFAULTS.get(key, wanted)), wanted, f"transformer_lm.{key}", source)
@@ -148,9 +148,17 @@ def _chroma_length(chroma: Mapping[str, Any], seconds: float, source: str) -> in
     return 1 + int(seconds * chroma["sample_rate"]) // (2 ** chroma["radix2_exp"] // _HOPS_PER_SPECTRUM)
 
 
-def _delays(pattern: Mapping[str, Any], codebooks: int, source: str) -> tuple[int, ...]:
-    _require(pattern["modeling"], "delay", "codebooks_pattern.modeling", source)
-    delay = pattern.get("delay") or {}
+def _stride(cfg: Mapping[str, Any], seconds: float) -> float:
+    is_audiogen = cfg.get("solver") == "audiogen" or cfg["sample_rate"] == _AUDIOGEN_RATE
+    stride = _AUDIOGEN_STRIDE if is_audiogen else STRIDE_SECONDS
+    return stride if stride < seconds else _SHORT_STRIDE * seconds
+
+
+def _delays(pattern: Mapping[str, Any], lm: Mapping[str, Any], source: str) -> tuple[int, ...]:
+    codebooks, modeling = lm["n_q"], pattern.get("modeling")
+    old = modeling is None
+    _require(lm.get(_OLD_PATTERN) if old else modeling, "delay", "codebooks_pattern.modeling", source)
+    delay = {} if old else pattern.get("delay") or {}
     for key in ("flatten_first", "empty_initial"):
         _require(delay.get(key, 0), 0, f"codebooks_pattern.delay.{key}", source)
     delays = tuple(delay.get("delays") or range(codebooks))
