@@ -62,7 +62,9 @@ def load_music(environ: Mapping[str, str], name: str | None = None, progress: Pr
             return choice.paths.model
         return obtain(DIFFUSION, environ, progress=progress).model
 
-    return FAMILIES[choice.paths.name].load(choice.paths, runtime, diffusion_folder), choice.note
+    # A folder of one's own has a name of its own.
+    load = FAMILIES[choice.paths.name].load if choice.paths.name in FAMILIES else MusicgenPipeline.load
+    return load(choice.paths, runtime, diffusion_folder), choice.note
 
 
 def _write_random_music(folder: Path, name: str) -> None:

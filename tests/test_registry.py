@@ -1,6 +1,9 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
+from audiocraft_fixtures import old_weight_norm
+from musicgen_files_fixtures import write_audiocraft
 
 from models import registry
 from models.engine import Engine
@@ -88,3 +91,17 @@ def test_music_that_cannot_be_had_is_told_with_the_way_out(tmp_path: Path) -> No
     environ = {"PARLEY_WEIGHTS_DIR": str(tmp_path), "PARLEY_DEVICE": "cpu", "PARLEY_OFFLINE": "1"}
     with pytest.raises(WeightsError, match="fetch musicgen-melody"):
         load_music(environ)
+
+
+@old_weight_norm
+def test_a_folder_that_audiocraft_exported_plays_through_the_engine(tmp_path: Path) -> None:
+    """A fine-tune, as its maker has it; the tiny one here has windows of 30 s and other codes than the published."""
+    write_audiocraft(tmp_path, "mono")
+    environ = {"PARLEY_MUSIC_MODEL": str(tmp_path / "musicgen-mono"), "PARLEY_DEVICE": "cpu"}
+    pipeline, note = load_music(environ, "musicgen-large")
+    assert "which nothing verified" in note
+    sampling = dataclasses.replace(NOISY, cfg_filter_top_k=10)
+    music = MusicOptions(duration_seconds=0.4)
+    request = AudioGenerationRequest("r", "musicgen-mono", "drums", sampling_params=sampling, music=music)
+    with Engine(pipeline) as engine:
+        assert engine.generate(request).audio.shape == (1, 12_800)

@@ -117,6 +117,19 @@ def test_an_unknown_name_lists_the_names(asked, named, where, tmp_path):
         _choose(tmp_path, asked, named)
 
 
+def test_a_folder_of_ones_own_plays_whatever_is_asked_for(tmp_path):
+    copy_files(tmp_path / "elsewhere" / "my-tune")
+    chosen = _choose(tmp_path, "musicgen-large", str(tmp_path / "elsewhere" / "my-tune"))
+    assert (chosen.paths.name, chosen.paths.model) == ("my-tune", tmp_path / "elsewhere" / "my-tune" / "model")
+    assert chosen.paths.text == tmp_path / "elsewhere" / "my-tune" / "text"
+    assert "which nothing verified, as PARLEY_MUSIC_MODEL says" in chosen.note
+
+
+def test_a_folder_of_ones_own_that_is_none_says_what_belongs_there(tmp_path):
+    with pytest.raises(WeightsError, match=r"there is no .*my-tune/model\. Put config\.json .* or state_dict\.bin"):
+        _choose(tmp_path, None, str(tmp_path / "my-tune"))
+
+
 def test_the_place_comes_from_the_environment_it_is_given(with_melody):
     environ = {"PARLEY_WEIGHTS_DIR": str(with_melody)}
     chosen = choose_music(environ, make_random=_unwanted, manifest=MANIFEST)

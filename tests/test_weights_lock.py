@@ -210,6 +210,16 @@ def test_a_hub_that_does_not_list_its_files_is_told(status, words, stand_in, tmp
         _fetch(tmp_path)
 
 
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"siblings": [{}]}', b'{"siblings": 5}', b"{}"])
+def test_a_list_of_files_that_makes_no_sense_is_told(answer, stand_in, tmp_path):
+    """A proxy's page, or a hub of another making."""
+    stand_in.list_body = answer
+    with pytest.raises(
+        WeightsError, match=r"makers/voice: the hub('s list of its files cannot be read| shows commit None)"
+    ):
+        _fetch(tmp_path)
+
+
 def test_a_hub_that_is_not_there_is_told(tmp_path, monkeypatch):
     point_to(NOBODY, monkeypatch)
     with pytest.raises(WeightsError, match="makers/voice: no connection to the hub"):

@@ -119,6 +119,7 @@ class StandInHub:
     takes_ranges: bool = True
     listed: list[str] | None = None  # names that it lists, if not those it has
     commit: str | None = None  # the commit that it shows, if not the revision asked for
+    list_body: bytes | None = None  # what it answers instead of a list
     hold: dict[tuple[str, str], tuple[int, threading.Event]] = field(default_factory=dict)  # waits after some bytes
     requests: list[tuple[str, tuple[str, str], dict[str, str]]] = field(default_factory=list)
 
@@ -175,6 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         names = self.hub.listed or [file for owner, file in self.hub.bodies if owner == repo]
         siblings = [self._sibling(repo, name) for name in names]
         body = json.dumps({"id": repo, "sha": self.hub.commit or REVISIONS[repo], "siblings": siblings}).encode()
+        body = self.hub.list_body or body
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -75,6 +75,8 @@ def offers(repository: Repository) -> tuple[Pin, ...]:
         )
     except (HTTPError, OfflineModeIsEnabled) as error:
         raise WeightsError(f"{repository.repo}: {explain(error)}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{repository.repo}: the hub's list of its files cannot be read ({error!r})") from error
     if info.sha is None or repository.revision not in (None, info.sha):
         raise WeightsError(f"{repository.repo}: the hub shows commit {info.sha} for revision {repository.revision}")
     files = {sibling.rfilename: sibling for sibling in info.siblings or ()}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.errors import WeightsError
 from models.weights.choice import Choice, make_once, obtain
-from models.weights.disk import RANDOM_MUSIC, RANDOM_SOUND, weights_dir
+from models.weights.disk import RANDOM_MUSIC, RANDOM_SOUND, paths_in, weights_dir
 from models.weights.manifest import Manifest, load_manifest
 from models.weights.progress import Progress, silent
 
@@ -30,12 +30,15 @@ def choose_music(
     """The checkpoint that PARLEY_MUSIC_MODEL names, whichever is asked for; without it the one that is asked for.
 
     A published one comes from disk or from the hub, and never is another taken in its place. Random weights are made
-    when they are asked for by name; PARLEY_MUSIC_MODEL=musicgen-random stands for AudioGen's too. `make_random` writes
-    the checkpoint of a name below the folder it is given. `root` is PARLEY_WEIGHTS_DIR of `environ` unless given.
-    Raises WeightsError for an unknown name and for a checkpoint that cannot be had.
+    when they are asked for by name; PARLEY_MUSIC_MODEL=musicgen-random stands for AudioGen's too. It may also be the
+    path of a folder of one's own, laid out as the others are: model/, and codec/ and text/ where it needs them.
+    `make_random` writes the checkpoint of a name below the folder it is given. `root` is PARLEY_WEIGHTS_DIR unless
+    given. Raises WeightsError for an unknown name and for a checkpoint that cannot be had.
     """
     root = root or weights_dir(environ)
     named = environ.get("PARLEY_MUSIC_MODEL", "").strip()
+    if "/" in named:
+        return _own(Path(named))
     asked = asked or named or DEFAULT
     name = _checked(named, "PARLEY_MUSIC_MODEL is ") if named else _checked(asked, "The model asked for is ")
     if name == RANDOM_MUSIC and asked.startswith("audiogen"):
@@ -46,6 +49,18 @@ def choose_music(
     if name in (RANDOM_MUSIC, RANDOM_SOUND):
         return Choice(make_once(name, root, lambda folder: make_random(folder, name)), f"Using {name} ({NOISE}){why}")
     return _published(name, environ, root, progress, manifest or load_manifest(), why)
+
+
+def _own(folder: Path) -> Choice:
+    """A fine-tune, say, as audiocraft exports it. Its files are not checked against anything."""
+    if not (folder / "model").is_dir():
+        raise WeightsError(
+            f"PARLEY_MUSIC_MODEL is the path {str(folder)!r}, and there is no {folder / 'model'}. Put config.json and "
+            "model.safetensors there, or state_dict.bin and compression_state_dict.bin; or name one of "
+            f"{', '.join(MUSIC_NAMES)}."
+        )
+    paths = paths_in(folder.parent, folder.name)
+    return Choice(paths, f"Playing with the checkpoint in {folder}, which nothing verified, as PARLEY_MUSIC_MODEL says")
 
 
 def _published(
