@@ -115,6 +115,19 @@ def test_the_same_audio_gives_the_same_melody(tiny_demucs: torch.nn.Module) -> N
     np.testing.assert_array_equal(separator.melody(tune(0.7), RATE), separator.melody(tune(0.7), RATE))
 
 
+def test_demucs_as_it_is_published_is_loaded(
+    tiny_demucs: torch.nn.Module, demucs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`htdemucs` comes as a bag of one model."""
+    monkeypatch.setattr(
+        "demucs.pretrained.get_model", lambda name: {"htdemucs": demucs.BagOfModels([tiny_demucs])}[name]
+    )
+    separator = StemSeparator.load(torch.device("cpu"))
+    assert separator is not None
+    alone = StemSeparator(tiny_demucs, torch.device("cpu")).melody(tune(0.7), RATE)
+    np.testing.assert_allclose(separator.melody(tune(0.7), RATE), alone, atol=1e-6)
+
+
 def test_without_demucs_there_is_no_separator(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
