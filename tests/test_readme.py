@@ -1,12 +1,13 @@
 """What README says is so: its library example runs, and its table of inputs is the schema's."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-from models.inputs import DialogueInputs
+from models.inputs import DialogueInputs, MusicInputs
 from models.weights import NAMES
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +48,20 @@ def test_the_table_of_inputs_has_the_names_order_defaults_and_limits_of_the_sche
             assert rows[name][3] == f"{bounds['Ge'].ge}–{bounds['Le'].le}"
         if isinstance(field.default, int | float):
             assert float(rows[name][2]) == field.default
+
+
+def test_the_table_of_music_has_the_names_order_defaults_limits_and_choices_of_the_schema() -> None:
+    rows = {row[0]: row for row in table_after("Music and sounds")}
+    assert list(rows) == list(MusicInputs.model_fields)
+    described = MusicInputs.model_json_schema()["properties"]
+    for name, field in MusicInputs.model_fields.items():
+        bounds = {type(m).__name__: m for m in field.metadata}
+        if "Ge" in bounds:
+            assert rows[name][3] == f"{bounds['Ge'].ge}–{bounds['Le'].le}"
+        if "enum" in described[name]:
+            assert rows[name][3].split(", ") == described[name]["enum"]
+        if field.default is not None:
+            assert rows[name][2] == json.dumps(field.default).strip('"').removesuffix(".0")
 
 
 def test_every_checkpoint_that_can_be_named_is_in_the_table_of_settings() -> None:
