@@ -39,15 +39,16 @@ class Spectrogram(torch.nn.Module):
         return (spectrum / window.pow(2).sum().sqrt()).abs().pow(2).unflatten(0, lead)
 
 
-def chroma_conditioner(length: int, width: int, monkeypatch: pytest.MonkeyPatch) -> Any:
+def chroma_conditioner(length: int, width: int) -> Any:
     """As MusicGen-melody has it, of `length` frames of chroma; channels are mixed where Demucs would mix its stems."""
     conditioners, extractor = audiocraft("modules.conditioners"), audiocraft("modules.chroma")
-    monkeypatch.setattr(extractor, "torchaudio", SimpleNamespace(transforms=SimpleNamespace(Spectrogram=Spectrogram)))
     made = conditioners.ChromaStemConditioner.__new__(conditioners.ChromaStemConditioner)
     conditioners.WaveformConditioner.__init__(made, 12, width, "cpu")
-    made.chroma = extractor.ChromaExtractor(RATE, n_chroma=12, radix2_exp=14, argmax=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extractor, "torchaudio", SimpleNamespace(transforms=SimpleNamespace(Spectrogram=Spectrogram)))
+        made.chroma = extractor.ChromaExtractor(RATE, n_chroma=12, radix2_exp=14, argmax=True)
     made.chroma_len, made.match_len_on_eval, made._use_masking = length, True, False
     made.eval_wavs = made.cache = None
     made.autocast, made.sample_rate = nullcontext(), RATE
-    monkeypatch.setattr(made, "_get_stemmed_wav", lambda wav, sample_rate: wav.mean(1, keepdim=True))
+    made._get_stemmed_wav = lambda wav, sample_rate: wav.mean(1, keepdim=True)
     return made

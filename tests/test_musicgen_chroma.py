@@ -21,9 +21,9 @@ AUDIOCRAFT = [0, 0, 0, 0, 4, 4, 4, 7, 7, 7, 0, 0, 0, 11, 11, 11, 0, 0, 0, 0, 4, 
 
 
 @pytest.fixture
-def conditioner(monkeypatch: pytest.MonkeyPatch) -> Any:
+def conditioner() -> Any:
     """audiocraft's ChromaStemConditioner as MusicGen-melody has it, of LENGTH frames and without Demucs."""
-    return chroma_conditioner(LENGTH, 8, monkeypatch)
+    return chroma_conditioner(LENGTH, 8)
 
 
 def theirs(conditioner: Any, audio: np.ndarray) -> torch.Tensor:
