@@ -1,4 +1,4 @@
-"""Hosting around the model: doors 2 to 4 and a page, one durable queue, files that expire.
+"""Hosting around the model: doors 2 to 5 and a page, one durable queue, files that expire.
 
 The way of a prediction:
 
@@ -26,6 +26,8 @@ The way of a prediction:
         work.notifier → work.queue                      webhooks "start", "logs"
       storage.files, storage.records.finish           file and end in one transaction
       work.notifier → work.queue → work.webhooks      "output", "completed"; its end at least once
+
+    a socket (door 5): realtime, which speaks with the engine of this process, beside the queue
 
     whoever looks back: storage.history               pages of one's own, places in the queue
 

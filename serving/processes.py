@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -27,6 +27,9 @@ from serving.work.backend import Backends
 
 log = logging.getLogger("parley")
 
+# The other implementations of sockets do not answer the client of Java's own library, which sends a length of no body;
+# an event may hold 15 MiB of audio in base64. Pings tell a client that is gone from one that is silent.
+SOCKETS: dict[str, Any] = {"ws": "wsproto", "ws_max_size": 32 << 20, "ws_ping_interval": 20.0, "ws_ping_timeout": 20.0}
 UNFINISHED_ANSWER = "ASGI callable returned without completing response."
 
 
@@ -95,6 +98,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=math.ceil(service.settings.grace_seconds),
+                **SOCKETS,
             )
         )
 

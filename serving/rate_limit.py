@@ -26,3 +26,8 @@ class RateLimit:
         if not self._limiter.hit(self._item, caller):
             reset = self._limiter.get_window_stats(self._item, caller).reset_time
             raise RateLimited(max(1, math.ceil(reset - time.time())))
+
+    def state(self, caller: str) -> tuple[int, int, float]:
+        """(calls a minute, how many of them are left, seconds until there are more)"""
+        window = self._limiter.get_window_stats(self._item, caller)
+        return self._item.amount, window.remaining, max(0.0, round(window.reset_time - time.time(), 3))

@@ -2,6 +2,7 @@
 
 The way of an event:
 
+    socket (opening, outbox)                            the route: who opens it, frames in, frames out
     client_events (items, settings, fields, faults)     JSON → a frozen event, or a mistake in OpenAI's words
     beta                                                the older dialect: other names for the same things
     session                                             a state machine: events in, events out, no socket
@@ -15,5 +16,6 @@ The way of an event:
         response                                            what is told of one response, in which order
     server_events                                       what the client is told
 
-A session leaves to `workers` what takes long: those of a test do it when they are told to.
+A session leaves to `workers` what takes long: `local_workers` are the models of this process, its engine (`speech`)
+among them; those of a test do it when they are told to.
 """

@@ -1,7 +1,7 @@
 """The HTTP application: doors, errors, what is around every request. Makes no decision of its own."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from serving.doors.predictions import routes as predictions
 from serving.doors.speech import routes as speech
 from serving.doors.tasks import routes as tasks
 from serving.rate_limit import RateLimit, RateLimited
+from serving.realtime import socket as realtime
 from serving.service import Service
 from serving.settings import LOOPBACK, Settings
 from serving.storage.records import KeyConflict
@@ -44,6 +45,7 @@ DOORS = (
     speech.router,
     voices.router,
     webhook_secret.router,
+    realtime.router,
 )
 THREADS = 200  # for what routes ask of the database and the store; listeners have their own
 SMALL_BODY = 1 << 20  # bytes of a document that holds no file
@@ -59,7 +61,8 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.changes.attach()
         to_thread.current_default_thread_limiter().total_tokens = THREADS
-        yield
+        with closing(realtime.Realtime()) as app.state.realtime:
+            yield
 
     app = DocumentedApp(
         title="Parley", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False

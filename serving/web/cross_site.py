@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 HARMLESS = ("GET", "HEAD", "OPTIONS")  # they change nothing, and their answers are kept from other sites by the browser
+POLICY_VIOLATION = 1008  # of a socket
 FOREIGN = ("cross-site", "same-site")  # the second: another name or port beside ours, as of another program here
 
 
@@ -23,7 +24,11 @@ class OwnPagesOnly:
         self._app, self._origins = app, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in HARMLESS and self._is_foreign(Headers(scope=scope)):
+        changes = scope["type"] == "websocket" or (scope["type"] == "http" and scope["method"] not in HARMLESS)
+        if changes and self._is_foreign(Headers(scope=scope)):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # answered with 403
+                return
             raise HTTPException(
                 403,
                 "A page of another site may not do this while no tokens are asked for. Name its origin in "

@@ -19,10 +19,14 @@ class Gate:
     requests: RateLimit
     creations: RateLimit
 
-    def enter(self, request: Request) -> str:
-        caller = self.keys.caller(request.headers.get("authorization"))
+    def caller(self, authorization: str | None) -> str:
+        """Of a call that sends this header."""
+        caller = self.keys.caller(authorization)
         self.requests.count(caller)
         return caller
+
+    def enter(self, request: Request) -> str:
+        return self.caller(request.headers.get("authorization"))
 
     def create(self, request: Request) -> str:
         """For what makes work."""

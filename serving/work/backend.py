@@ -59,20 +59,20 @@ class EngineBackend:
     """A dialogue: engine → finisher → file, while the listener hears the same finished samples."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     def cancel(self, attempt_id: str) -> None:
-        self._engine.cancel(attempt_id)
+        self.engine.cancel(attempt_id)
 
     def make(self, attempt_id: str, inputs: Inputs, folder: Path, streaming: bool, listener: Listener) -> MadeFile:
         assert isinstance(inputs, DialogueInputs), inputs
-        pipeline = self._engine.pipeline
+        pipeline = self.engine.pipeline
         request = inputs.to_request(attempt_id, pipeline.name, streaming=streaming)
         options = FinishOptions(speed_factor=inputs.speed_factor, output_format=inputs.output_format)
         path = folder / f"output.{inputs.output_format}"
         heard = _Heard(listener, pipeline.sample_rate, pipeline.frame_rate)
         listener.log(f"seed: {request.sampling_params.seed}")
-        with self._engine.stream(request) as stream:
+        with self.engine.stream(request) as stream:
             finished = finish_stream(heard.raw(stream), pipeline.sample_rate, options)
             write_audio(path, heard.finished(finished), pipeline.sample_rate, inputs.output_format)
         return MadeFile(path, f"dialogue.{inputs.output_format}", CONTENT_TYPES[inputs.output_format], heard.metrics())

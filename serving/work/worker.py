@@ -48,6 +48,7 @@ class WorkerProcess:
         self._over = threading.Event()
         self._loaded = threading.Event()
         self._thread = threading.Thread(target=self._run, name="working", daemon=True)
+        self.backends: Backends | None = None  # once they are loaded
         self.launched = False  # works, under a lease that is held
         self.error: BaseException | None = None
 
@@ -62,10 +63,10 @@ class WorkerProcess:
 
     def _run(self) -> None:
         try:
-            backends = self._load()
+            self.backends = self._load()
             self._loaded.set()
             while not self._over.is_set():
-                self._work(backends)
+                self._work(self.backends)
         except BaseException as error:
             log.exception("this process can work no more")
             self.error = error

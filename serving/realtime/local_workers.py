@@ -1,0 +1,128 @@
+"""The workers of this process: models that listen, the engine that speaks, voices of the database.
+
+A process that only serves HTTP, or sends its work to containers, has no engine: there a session listens, transcribes
+and writes as anywhere, and a response that is to be spoken fails and says why.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from models.engine import Engine
+from models.errors import EngineClosed, InvalidRequest
+from models.listening.denoise import open_denoiser
+from models.listening.transcribe import Segment, shared_transcriber
+from models.listening.turns import EndOfTurn
+from models.listening.vad import SpeechDetector
+from models.listening.whisper import PACKAGED, whisper_names
+from serving.catalog import DIA
+from serving.rate_limit import RateLimit
+from serving.realtime.audio_formats import Sound
+from serving.realtime.fields import Json
+from serving.realtime.settings import Transcription
+from serving.realtime.speech import speak
+from serving.realtime.workers import Denoiser, NamedVoice, SpeechOrder, Spoken, VoicePrompt
+from serving.service import Service
+from serving.storage.voices import BUILT_IN, SPEAKERS, Voice
+from serving.work.backend import EngineBackend
+
+MOST_SPEAKING = 64  # responses at once in this process; each waits for the engine in a thread of its own
+OPENAI_MODELS = ("whisper-", "gpt-")  # beginnings of names for which the packaged model stands
+
+
+class Background:
+    """Threads for what takes long, of all sessions of a process: one that listens, many that wait for the engine."""
+
+    def __init__(self) -> None:
+        self.listening = ThreadPoolExecutor(1, "transcribing")  # the model takes all cores it may have
+        self.speaking = ThreadPoolExecutor(MOST_SPEAKING, "speaking")
+
+    def close(self) -> None:
+        for pool in (self.listening, self.speaking):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class LocalWorkers:
+    """Of one session. owner: whose it is, whose voices it may name, whose responses are counted."""
+
+    service: Service
+    owner: str
+    background: Background
+    responses: RateLimit
+
+    def detector(self, rate: int) -> SpeechDetector:
+        return SpeechDetector(rate)
+
+    def denoiser(self, field: str) -> Denoiser:
+        return open_denoiser(field)
+
+    def finished(self, turn: Sound) -> float | None:
+        return EndOfTurn().probability(turn)
+
+    def transcribe(self, sound: Sound, wanted: Transcription) -> Iterator[Segment]:
+        transcriber = shared_transcriber(_model_named(wanted.model))
+        languages = wanted.languages or []
+        language = wanted.language or (languages[0] if len(languages) == 1 else None)
+        return transcriber.transcribe(sound, language, wanted.prompt, wanted.keywords or ())
+
+    def voice(self, name: str) -> NamedVoice:
+        if speaker := SPEAKERS.get(name.lower()):
+            return NamedVoice(speaker)
+        voice = self.service.voices.find(self.owner, name)
+        if voice is None:
+            stored = [voice.name for voice in self.service.voices.of(self.owner)]
+            raise InvalidRequest("voice", f"is {name[:60]!r}; there are {', '.join([*stored, *SPEAKERS])}.")
+        return NamedVoice(BUILT_IN["s1"], self._prompt(voice))
+
+    def speak(self, order: SpeechOrder) -> Generator[Spoken]:
+        return speak(order, self._engine)
+
+    def listen_in_background(self, job: Callable[[], None]) -> None:
+        self.background.listening.submit(job)
+
+    def speak_in_background(self, job: Callable[[], None]) -> None:
+        self.background.speaking.submit(job)
+
+    def count_response(self) -> None:
+        self.responses.count(self.owner)
+
+    def rate_limits(self) -> list[Json]:
+        limit, remaining, seconds = self.responses.state(self.owner)
+        return [{"name": "requests", "limit": limit, "remaining": remaining, "reset_seconds": seconds}]
+
+    def _prompt(self, voice: Voice) -> VoicePrompt:
+        if not voice.transcript:
+            raise InvalidRequest(
+                "voice",
+                f"is {voice.name!r}, which has no transcript, and the model needs the words of a recording to clone "
+                f'its voice. Send them first: POST /v1/audio/voices/{voice.id} with {{"transcript": …}}.',
+            )
+        file = self.service.files.get(voice.file)
+        if file is None:
+            raise InvalidRequest("voice", f"is {voice.name!r}, whose recording has been deleted.")
+        return VoicePrompt(b"".join(self.service.files.read(file)), voice.transcript)
+
+    @property
+    def _engine(self) -> Engine:
+        worker = self.service.worker
+        backends: Any = worker.backends if worker is not None else {}
+        if backends is None:
+            raise EngineClosed("The model is still being loaded. Try again soon.")
+        backend = backends.get(DIA.full_name)
+        if not isinstance(backend, EngineBackend):
+            raise EngineClosed(
+                "This process has no model of its own, and only such a one speaks here. Connect to one that has, or "
+                "use POST /v1/audio/speech."
+            )
+        return backend.engine
+
+
+def _model_named(name: str | None) -> str:
+    """Raises InvalidRequest."""
+    if name in whisper_names():
+        return str(name)
+    if name is None or name.startswith(OPENAI_MODELS):
+        return PACKAGED
+    raise InvalidRequest("model", f"is {name[:60]!r}; there are whisper-1, {', '.join(whisper_names())}.")

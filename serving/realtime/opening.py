@@ -1,0 +1,89 @@
+"""How a socket is opened: whose it is, which dialect it speaks, which session it asks for. Knows no socket.
+
+OpenAI's service lets everybody in and refuses afterwards, with an event and a code of its own; so does this one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from models.errors import ParleyError
+from serving.access import NotAllowed
+from serving.rate_limit import RateLimited
+from serving.realtime.beta import BetaDialect
+from serving.realtime.faults import Fault
+from serving.realtime.settings import MODEL, RealtimeSettings, Settings, TranscriptionSettings
+
+SUBPROTOCOL = "realtime"
+KEY_SUBPROTOCOL = "openai-insecure-api-key."  # browsers cannot send a header, and put the key behind this
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+BETA_HEADER = "realtime=v1"
+OPENAI_MODELS = ("gpt-realtime", "gpt-4o-realtime-preview", "gpt-4o-mini-realtime-preview", "gpt-audio")  # beginnings
+OWN_MODELS = ("dia", MODEL)
+
+# Codes of a close, OpenAI's: clients do not connect again after these.
+NO_KEY, WRONG_OPENING = 3000, 4000
+TRY_AGAIN = 1013  # clients do, after a while
+
+
+class Refused(Exception):
+    """Told as an error event; then the socket is closed."""
+
+    def __init__(self, fault: Fault, close_code: int, reason: str) -> None:
+        super().__init__(fault.message)
+        self.fault, self.close_code, self.reason = fault, close_code, reason
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a client brings: the query, the headers in small letters, the subprotocols it offers."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    subprotocols: Sequence[str]
+
+    @property
+    def accepted_subprotocol(self) -> str | None:
+        return SUBPROTOCOL if SUBPROTOCOL in self.subprotocols else None
+
+    @property
+    def authorization(self) -> str | None:
+        """The header, or the key of a browser as one."""
+        keys = [name for name in self.subprotocols if name.startswith(KEY_SUBPROTOCOL)]
+        return self.headers.get("authorization") or (f"Bearer {keys[0][len(KEY_SUBPROTOCOL) :]}" if keys else None)
+
+    @property
+    def dialect(self) -> BetaDialect | None:
+        asked = BETA_HEADER in self.headers.get("openai-beta", "") or BETA_SUBPROTOCOL in self.subprotocols
+        return BetaDialect() if asked else None
+
+    def settings(self) -> Settings:
+        """What it asks for in its query. No model stands for ours. Raises Refused."""
+        if self.query.get("intent") == "transcription":
+            return TranscriptionSettings(type="transcription")
+        if "call_id" in self.query:
+            raise _wrong("invalid_value", "There are no calls here: connect without call_id.", "call_id")
+        model = self.query.get("model", MODEL)
+        if not model.startswith(OPENAI_MODELS) and model not in OWN_MODELS:
+            listed = ", ".join((*OWN_MODELS, "gpt-realtime"))
+            raise _wrong("invalid_model", f"The model '{model[:64]}' is none of ours: there are {listed}.", "model")
+        return RealtimeSettings(type="realtime", model=model)
+
+
+def let_in(authorization: str | None, caller: Callable[[str | None], str]) -> str:
+    """The owner's name. caller: who sends this header. Raises Refused."""
+    try:
+        return caller(authorization)
+    except NotAllowed as error:
+        code = "invalid_api_key" if authorization else None
+        reason = "invalid_request_error" + (f".{code}" if code else "")
+        raise Refused(Fault(code, str(error)), NO_KEY, reason) from error
+    except (RateLimited, ParleyError) as error:
+        raise too_many(error) from error
+
+
+def too_many(error: Exception) -> Refused:
+    return Refused(Fault("rate_limit_exceeded", str(error), kind="rate_limit_error"), TRY_AGAIN, "rate_limit_error")
+
+
+def _wrong(code: str, message: str, param: str) -> Refused:
+    return Refused(Fault(code, message, param), WRONG_OPENING, f"invalid_request_error.{code}")

@@ -1,0 +1,128 @@
+"""The route of the socket: frames in and out, pings by the server, the end. What is said in them is the session's.
+
+A session is heard in threads, one frame after the other: an append of 15 MiB takes a tenth of a second to read, and
+minutes of speech in it take longer to listen to, while other sessions go on.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from contextlib import suppress
+from functools import partial
+from typing import NoReturn
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from models.errors import Overloaded
+from serving.realtime.faults import Fault
+from serving.realtime.fields import Json
+from serving.realtime.local_workers import Background, LocalWorkers
+from serving.realtime.opening import Opening, Refused, let_in, too_many
+from serving.realtime.outbox import SlowReader, WaitingEvents
+from serving.realtime.server_events import Error, ErrorDetails
+from serving.realtime.session import Session
+from serving.realtime.settings import Settings
+from serving.storage.ids import new_id
+from serving.web.gate import Gate
+
+log = logging.getLogger("parley.realtime")
+
+TICK_SECONDS = 0.1
+NORMAL, TOO_SLOW = 1000, 1008
+NO_TEXT = Fault("invalid_event", "Expected a text WebSocket message; binary frames are not supported.")
+HEARING_THREADS = 40
+
+router = APIRouter(prefix="/v1/realtime", tags=["realtime"])
+
+
+class Realtime:
+    """What all sockets of a process share. Made and closed with the application."""
+
+    def __init__(self) -> None:
+        self.background = Background()
+        self.threads = CapacityLimiter(HEARING_THREADS)
+
+    def close(self) -> None:
+        self.background.close()
+
+
+@router.websocket("")
+async def connect(socket: WebSocket) -> None:
+    """A session for as long as the client stays, an hour at most."""
+    opening = Opening(socket.query_params, dict(socket.headers), socket.scope.get("subprotocols", []))
+    await socket.accept(subprotocol=opening.accepted_subprotocol)
+    gate: Gate = socket.app.state.gate
+    started = time.monotonic()
+    with suppress(WebSocketDisconnect):
+        try:
+            owner = let_in(opening.authorization, gate.caller)
+            settings = opening.settings()
+            with socket.app.state.service.listeners.place(owner):
+                await _serve(socket, opening, settings, owner)
+        except Overloaded as error:
+            await _refuse(socket, too_many(error))
+        except Refused as refusal:
+            await _refuse(socket, refusal)
+    log.info("a realtime session ended after %.1f s", time.monotonic() - started)
+
+
+async def _serve(socket: WebSocket, opening: Opening, settings: Settings, owner: str) -> None:
+    state = socket.app.state
+    realtime: Realtime = state.realtime
+    workers = LocalWorkers(state.service, owner, realtime.background, state.gate.creations)
+    outbox = WaitingEvents()
+    make = partial(Session, settings, workers, outbox, time.time, opening.dialect)
+    session = await to_thread.run_sync(make, limiter=realtime.threads)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_tell(socket, outbox))
+            tasks.create_task(_tick(session, outbox, realtime.threads))
+            await _hear(socket, session, realtime.threads)
+    except* (WebSocketDisconnect, SlowReader, _Ended) as ended:
+        code, reason = (TOO_SLOW, "read too slowly") if ended.subgroup(SlowReader) else (NORMAL, "")
+        with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
+            await socket.close(code, reason)
+    finally:
+        session.close()
+
+
+class _Ended(Exception):
+    """The session is over."""
+
+
+async def _hear(socket: WebSocket, session: Session, threads: CapacityLimiter) -> NoReturn:
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", NORMAL))
+        text = message.get("text")
+        take = partial(session.receive, text) if text is not None else partial(session.refuse, NO_TEXT)
+        await to_thread.run_sync(take, limiter=threads)
+
+
+async def _tell(socket: WebSocket, outbox: WaitingEvents) -> None:
+    while (event := await outbox.next()) is not None:
+        await socket.send_text(_text(event))
+    raise _Ended
+
+
+async def _tick(session: Session, outbox: WaitingEvents, threads: CapacityLimiter) -> None:
+    while not session.over:
+        await asyncio.sleep(TICK_SECONDS)
+        await to_thread.run_sync(session.tick, limiter=threads)
+    outbox.end()
+
+
+async def _refuse(socket: WebSocket, refusal: Refused) -> None:
+    fault = refusal.fault
+    details = ErrorDetails(type=fault.kind, code=fault.code, message=fault.message, param=fault.param)
+    await socket.send_text(_text(Error(error=details).to_json(f"event_{new_id()}")))
+    await socket.close(refusal.close_code, refusal.reason)
+
+
+def _text(event: Json) -> str:
+    """What it quotes may hold half a surrogate pair, which JSON can say and no frame can hold: JSON's escapes stay."""
+    return json.dumps(event, ensure_ascii=True, separators=(",", ":"))
