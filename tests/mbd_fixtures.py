@@ -116,6 +116,7 @@ class TinyCodec(torch.nn.Module):
     def __init__(self, channels: int = 1) -> None:
         super().__init__()
         self.channels = channels
+        self.codebooks = channels * CODEBOOKS
         generator = torch.Generator().manual_seed(7)
         self.table = torch.nn.Parameter(torch.randn(CODEBOOKS, VOCABULARY, LATENT, generator=generator), False)
         self.waves = torch.nn.Parameter(0.05 * torch.randn(LATENT, HOP, generator=generator), False)

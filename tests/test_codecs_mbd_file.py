@@ -123,10 +123,22 @@ def test_a_checkpoint_of_another_sample_rate_is_refused(tmp_path):
         load(save_mbd(tmp_path, contents))
 
 
+def test_a_checkpoint_for_another_codec_is_refused(tmp_path):
+    contents = checkpoint() | {1: band(1, diffusion_unet__codec_dim=5)}
+    with pytest.raises(WeightsError, match="band 1 reads latents of 5; the codec's are 6 wide"):
+        load(save_mbd(tmp_path, contents))
+
+
 @pytest.mark.parametrize(
     "contents",
-    [[1, 2], {"sample_rate": SAMPLE_RATE}, {"sample_rate": SAMPLE_RATE, "n_bands": 0}, {"n_bands": 1, 0: band(1)}],
-    ids=["a list", "no bands", "0 bands", "no rate"],
+    [
+        [1, 2],
+        {"sample_rate": SAMPLE_RATE},
+        {"sample_rate": SAMPLE_RATE, "n_bands": 0},
+        {"n_bands": 1, 0: band(1)},
+        checkpoint() | {"sample_rate": 0.5},
+    ],
+    ids=["a list", "no bands", "0 bands", "no rate", "half a hertz"],
 )
 def test_another_kind_of_file_is_refused(tmp_path, contents):
     torch.save(contents, tmp_path / "other.th")

@@ -45,6 +45,8 @@ class LatentCodec(Protocol):
     def sample_rate(self) -> int: ...
     @property
     def hop_length(self) -> int: ...
+    @property
+    def codebooks(self) -> int: ...
     def decode(self, codes: Tensor) -> Tensor:
         """[K, T] → [C, hop·T]."""
         ...
@@ -76,6 +78,10 @@ class MultiBandDiffusion:
         processes = [
             _load_band(file, f"{path.name}, band {band}", sample_rate, device) for band, file in enumerate(files)
         ]
+        width = codec.latents(torch.zeros(codec.codebooks, 1, dtype=torch.long)).shape[1]
+        for band, process in enumerate(processes):
+            if (wanted := process.unet.config.codec_dim) != width:
+                raise WeightsError(f"{path.name}, band {band} reads latents of {wanted}; the codec's are {width} wide.")
         return cls(codec, processes, device)
 
     @property

@@ -43,9 +43,10 @@ def read_bands(path: Path) -> tuple[int, list[BandFile]]:
         raise WeightsError(
             f"{path.name} is no checkpoint of Multi-Band Diffusion ({error!r}). Fetch it again."
         ) from error
-    if not files or type(sample_rate) is not int or any(not isinstance(file.settings, dict) for file in files):
+    whole = isinstance(sample_rate, int | float) and sample_rate % 1 == 0
+    if not whole or not files or any(not isinstance(file.settings, dict) for file in files):
         raise WeightsError(f"{path.name} holds {len(files)} bands at {sample_rate!r} Hz. Fetch it again.")
-    return sample_rate, files
+    return int(sample_rate), files
 
 
 class _Node:

@@ -44,10 +44,6 @@ class StateDict:
                 "among them. Fetch the checkpoint again."
             )
 
-    def __contains__(self, name: str) -> bool:
-        """Whether it is there and not taken yet: for names that are spelt in more than one way."""
-        return name in self._left
-
     def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """A copy of the tensor of this name, which must have this shape. Raises WeightsError."""
         if name not in self._left:
