@@ -252,6 +252,17 @@ def test_a_text_encoder_that_is_not_there_is_told_with_its_place(mono):
         _open(mono)
 
 
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [('{"model_type": "bert"}', "is not of a T5; .* with t5-small"), ('{"model_type": "t5"}', "is not of a T5")]
+    + [("[]", "holds no settings"), ("{", "cannot be read")],
+)
+def test_a_text_encoder_of_another_kind_is_told(content, named, mono):
+    (mono.text / "config.json").write_text(content)
+    with pytest.raises(WeightsError, match=named):
+        _open(mono)
+
+
 def test_another_text_encoder_than_it_was_trained_with_is_told(mono):
     config = t5_config().to_dict() | {"d_model": 48}
     (mono.text / "config.json").write_text(json.dumps(config))

@@ -162,7 +162,10 @@ def _text_config(folder: Path, name: str, path: Path) -> dict[str, Any]:
             f"{path} reads its text with {name}, which is not in it. Put that repository's config.json, "
             f"model.safetensors and tokenizer.json into {folder}."
         )
-    return _read_json(file)
+    content = _read_json(file)
+    if content.get("model_type") != "t5" or not isinstance(content.get("d_model"), int):
+        raise WeightsError(f"{file} is not of a T5; {path} reads its text with {name}.")
+    return content
 
 
 def _check_halves(
