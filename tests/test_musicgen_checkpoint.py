@@ -254,8 +254,12 @@ def test_a_text_encoder_that_is_not_there_is_told_with_its_place(mono):
 
 @pytest.mark.parametrize(
     ("content", "named"),
-    [('{"model_type": "bert"}', "is not of a T5; .* with t5-small"), ('{"model_type": "t5"}', "is not of a T5")]
-    + [("[]", "holds no settings"), ("{", "cannot be read")],
+    [
+        ('{"model_type": "bert"}', "is not of a T5; .* with t5-small"),
+        ('{"model_type": "t5"}', "is not of a T5"),
+        ("[]", "holds no settings"),
+        ("{", "cannot be read"),
+    ],
 )
 def test_a_text_encoder_of_another_kind_is_told(content, named, mono):
     (mono.text / "config.json").write_text(content)
