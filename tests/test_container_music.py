@@ -267,8 +267,8 @@ def test_one_model_at_a_time_is_in_memory(client: CogClient) -> None:
 
 
 def test_the_model_of_the_default_is_there_before_the_first_request(server: CogServer) -> None:
-    logged = [line.text for line in server.log]
-    assert logged.index("loaded musicgen-melody") < logged.index("Setup complete, now accepting requests")
+    """What a prediction prints carries its id; a line at the end of setup may reach the log a moment later."""
+    until(lambda: any((line.text, line.prediction_id) == ("loaded musicgen-melody", None) for line in server.log))
 
 
 def test_the_schema_is_served(client: CogClient) -> None:
