@@ -6,6 +6,7 @@ models/inputs, and tests compare the two.
 
 import os
 import secrets
+from functools import partial
 from pathlib import Path as LocalPath
 from typing import Optional  # Cog's static parser wants Optional for every input that may be left out
 
@@ -16,7 +17,7 @@ from models.audio.finish import FinishOptions, finish_to_file
 from models.audio.silence import warm_up
 from models.engine import Engine, Pipeline
 from models.inputs import DialogueInputs, MusicInputs
-from models.registry import load_dialogue, load_music
+from models.registry import find_music, load_dialogue, load_music
 from prediction.folders import PredictionFolders
 from prediction.music import MusicMaker
 from prediction.progress import ProgressBar
@@ -117,7 +118,7 @@ class MusicPredictor(BasePredictor):
     def setup(self) -> None:
         """Load the model of a request that names none, before the first request; the others when they are asked for."""
         require_ffmpeg()
-        self.maker = MusicMaker(_load_music)
+        self.maker = MusicMaker(_load_music, find=partial(find_music, os.environ, progress=print))
         self.maker.warm_up()
 
     def predict(

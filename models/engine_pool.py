@@ -37,11 +37,19 @@ class _Kept:
 class EnginePool:
     """At most `capacity` engines, most recently used. Thread-safe; one model is loaded at a time.
 
-    load: makes the pipeline of a name; what it raises reaches whoever asked.
+    load: makes the pipeline of a name. find: what can be done, or go wrong, before another one has to leave for it,
+    such as fetching its files. What they raise reaches whoever asked.
     """
 
-    def __init__(self, load: Callable[[str], Pipeline], capacity: int = DEFAULT_CAPACITY) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], Pipeline],
+        capacity: int = DEFAULT_CAPACITY,
+        *,
+        find: Callable[[str], object] = lambda name: None,
+    ) -> None:
         self._load = load
+        self._find = find
         self._capacity = capacity
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # used longest ago first
         self._changed = threading.Condition()
@@ -84,14 +92,13 @@ class EnginePool:
                     self._kept.move_to_end(name)
                     kept.users += 1
                     return kept
-                if not self._loading and (spare := self._spare()) is not None:
+                if not self._loading:
                     self._loading = True
-                    leaving = [self._kept.pop(old) for old in spare]
                     break
                 self._changed.wait(_WAIT_SECONDS)
             else:
                 raise EngineClosed("The models are closed; start a new process.")
-        return self._put(name, leaving)
+        return self._put(name)
 
     def _spare(self) -> list[str] | None:
         """Whom to close for one more: the broken, and of the idle those used longest ago. None: too many are in use."""
@@ -100,11 +107,19 @@ class EnginePool:
         too_many = max(0, len(self._kept) - len(broken) + 1 - self._capacity)
         return None if too_many > len(idle) else broken + idle[:too_many]
 
-    def _put(self, name: str, leaving: list[_Kept]) -> _Kept:
+    def _make_room(self) -> list[_Kept]:
+        """Those that leave for one more, as soon as enough are idle."""
+        with self._changed:
+            while (spare := self._spare()) is None:
+                self._changed.wait(_WAIT_SECONDS)
+            return [self._kept.pop(name) for name in spare]
+
+    def _put(self, name: str) -> _Kept:
         """Close those that leave, and only then load: the memory holds no more than it is meant to at any time."""
         made = None
         try:
-            _let_go(leaving)
+            self._find(name)
+            _let_go(self._make_room())
             made = _Kept(Engine(self._load(name)), users=1)
         finally:
             with self._changed:

@@ -15,7 +15,7 @@ from models.dia.pipeline import DiaPipeline
 from models.dia.random_checkpoint import write_random_checkpoint
 from models.musicgen import random_checkpoint as random_music
 from models.musicgen.pipeline import DIFFUSION_FILE, DIFFUSION_RATE, MusicgenPipeline
-from models.weights import DIFFUSION, MUSIC_NAMES, Progress, choose, choose_music, obtain, silent
+from models.weights import DIFFUSION, MUSIC_NAMES, Choice, Progress, choose, choose_music, obtain, silent
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def load_music(environ: Mapping[str, str], name: str | None = None, progress: Pr
     fetched; multi-band diffusion, when it is first asked for. Raises as load_dialogue does.
     """
     runtime = Runtime.from_environ(environ)
-    choice = choose_music(environ, name, make_random=_write_random_music, progress=progress)
+    choice = find_music(environ, name, progress)
 
     def diffusion_folder() -> Path:
         if choice.paths.name in random_music.VARIANTS:  # it comes with a diffusion of its own
@@ -65,6 +65,14 @@ def load_music(environ: Mapping[str, str], name: str | None = None, progress: Pr
     # A folder of one's own has a name of its own.
     load = FAMILIES[choice.paths.name].load if choice.paths.name in FAMILIES else MusicgenPipeline.load
     return load(choice.paths, runtime, diffusion_folder), choice.note
+
+
+def find_music(environ: Mapping[str, str], name: str | None = None, progress: Progress = silent) -> Choice:
+    """What load_music would load, with its files here: the part of it that can take long or fail, without the memory.
+
+    Raises WeightsError.
+    """
+    return choose_music(environ, name, make_random=_write_random_music, progress=progress)
 
 
 def _write_random_music(folder: Path, name: str) -> None:

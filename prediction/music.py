@@ -31,12 +31,19 @@ Answer = dict[str, Any]
 class MusicMaker:
     """Makes music, one request at a time; the models stay in memory as far as PARLEY_MODELS_IN_MEMORY allows.
 
-    load: makes the pipeline of a checkpoint's name. Raises InvalidRequest for settings that do not hold.
+    load: makes the pipeline of a checkpoint's name; find: sees to it that its files are here. Raises InvalidRequest for
+    settings that do not hold.
     """
 
-    def __init__(self, load: Callable[[str], Pipeline], environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], Pipeline],
+        environ: Mapping[str, str] = os.environ,
+        *,
+        find: Callable[[str], object] = lambda name: None,
+    ) -> None:
         self._songs = SongBucket.from_environ(environ)
-        self._engines = EnginePool(load, capacity_from(environ))
+        self._engines = EnginePool(load, capacity_from(environ), find=find)
         self._folders = PredictionFolders()
 
     def warm_up(self) -> None:

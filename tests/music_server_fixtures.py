@@ -21,6 +21,7 @@ sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from engine_fixtures import ConstantPipeline
 from models import registry
 
+registry.find_music = lambda environ, name, progress: None
 registry.load_music = lambda environ, name, progress: (ConstantPipeline(name), f"loaded {{name}}")
 """
 
