@@ -13,7 +13,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,7 +23,8 @@ from fastapi import FastAPI
 from models.errors import InvalidRequest
 from serving.access import Keys
 from serving.service import Service
-from serving.settings import Settings
+from serving.settings import LOOPBACK, Settings
+from serving.tls import Certificate, self_signed
 from serving.web.app import create_app, create_health_app
 from serving.work.backend import Backends
 
@@ -44,7 +47,7 @@ def serve(settings: Settings, load: Callable[[], Backends]) -> int:
             if not settings.http_only:
                 service.start_work(load, on_error=lambda error: over.set())
             log.info("Parley listens on %s port %d, as %s", settings.host, listening.getsockname()[1], base_url)
-            _Server(create_app(service, keys), service, over).run(sockets=[listening])
+            _Server(create_app(service, keys), service, over, certificate_of(settings)).run(sockets=[listening])
             return _status(service)
 
 
@@ -77,6 +80,18 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def certificate_of(settings: Settings) -> Certificate | None:
+    """The one that is given, or made; none where http is spoken."""
+    if settings.self_signed:
+        named = [urlsplit(settings.public_url).hostname or "", settings.host, *LOOPBACK]
+        made = self_signed(settings.data / "tls", filter(None, named))
+        log.info("Clients may trust the certificate %s", made.certfile)
+        return made
+    if settings.certfile:
+        return Certificate(Path(settings.certfile), Path(settings.keyfile) if settings.keyfile else None)
+    return None
+
+
 def leave(status: int) -> NoReturn:
     """End this process, whatever its threads are at: what they had is handed back, and a model may take its time."""
     logging.shutdown()
@@ -88,7 +103,9 @@ def leave(status: int) -> NoReturn:
 class _Server(uvicorn.Server):
     """Ends when `over` is set, or by signal; the work ends beside the last requests, which may wait for it."""
 
-    def __init__(self, app: FastAPI, service: Service, over: threading.Event) -> None:
+    def __init__(
+        self, app: FastAPI, service: Service, over: threading.Event, certificate: Certificate | None = None
+    ) -> None:
         self._service, self._is_over = service, over
         logging.getLogger("uvicorn.error").addFilter(_is_news)
         super().__init__(
@@ -98,6 +115,8 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=math.ceil(service.settings.grace_seconds),
+                ssl_certfile=certificate.certfile if certificate else None,
+                ssl_keyfile=certificate.keyfile if certificate else None,
                 **SOCKETS,
             )
         )

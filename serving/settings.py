@@ -42,6 +42,11 @@ class Settings:
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
     port: int = field(default=8000, metadata={"help": "port to listen on; 0: any that is free"})
     public_url: str = field(default="", metadata={"help": "where callers reach it, for the links in its answers"})
+    certfile: str = field(default="", metadata={"help": "certificate, PEM: https and wss are spoken, nothing else"})
+    keyfile: str = field(default="", metadata={"help": "key of the certificate, where that file does not hold it"})
+    self_signed: bool = field(
+        default=False, metadata={"help": "https with a certificate made at the start, for clients of this machine"}
+    )
     no_auth: bool = field(default=False, metadata={"help": "no tokens; listens on loopback only"})
     tokens: str = field(default="", repr=False, metadata={"help": "name:token,name:token: who may come in"})
     tokens_file: str = field(default="", metadata={"help": "file of hashed tokens; python -m serving token adds one"})
@@ -103,6 +108,7 @@ class Settings:
             raise InvalidRequest(
                 "database_url", f"has the scheme {scheme!r}; write postgresql://user@host/name, or sqlite:////path."
             )
+        self._check_tls()
         for url in self.containers:
             parse_url(url, "cog_urls")
         self._check_models()
@@ -122,6 +128,15 @@ class Settings:
     def _model_names(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.models.split(",") if name.strip())
 
+    def _check_tls(self) -> None:
+        if self.self_signed and self.certfile:
+            raise InvalidRequest("self_signed", "is given beside certfile. Leave one of them out.")
+        if self.keyfile and not self.certfile:
+            raise InvalidRequest("keyfile", "is given without certfile. Name the certificate too.")
+        for name in ("certfile", "keyfile"):
+            if (path := getattr(self, name)) and not Path(path).is_file():
+                raise InvalidRequest(name, f"is {path!r}; there is no such file.")
+
     def _check_numbers(self) -> None:
         for name in _ABOVE_ZERO:
             if not 0 < getattr(self, name) < math.inf:
@@ -136,7 +151,8 @@ class Settings:
             return self.public_url.rstrip("/")
         if self.host not in LOOPBACK:
             raise _no_public_url(f"the service listens on {self.host!r}")
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+        scheme = "https" if self.certfile or self.self_signed else "http"
+        return f"{scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
 
     @property
     def worker_base_url(self) -> str:

@@ -6,21 +6,25 @@ from pathlib import Path
 
 import pytest
 
-CLIENTS = {"openai": "7.55.0", "replicate": "1.4.0"}
+CLIENTS = {"openai": "7.55.0", "replicate": "1.4.0", "@openai/agents-realtime": "0.20.0", "ws": "8.23.0"}
 INSTALL_SECONDS = 120
 
 
-def npm_package(config: pytest.Config, name: str) -> Path:
-    """A folder from which node can import the client. Skips the test where there is no node, or npm cannot install."""
+def npm_package(config: pytest.Config, name: str, *others: str) -> Path:
+    """A folder from which node can import the client, and others beside it.
+
+    Skips the test where there is no node, or npm cannot install.
+    """
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
     assert config.cache is not None
-    folder = config.cache.mkdir(f"npm-{name}-{CLIENTS[name]}")
+    wanted = [f"{package}@{CLIENTS[package]}" for package in (name, *others)]
+    folder = config.cache.mkdir("npm-" + "-".join(wanted).replace("/", "-").replace("@", "-"))
     done = folder / "installed"
     if not done.exists():
         quiet = ("--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
         (folder / "package.json").write_text("{}")
-        _run(["npm", "install", *quiet, f"{name}@{CLIENTS[name]}"], folder)
+        _run(["npm", "install", *quiet, *wanted], folder)
         done.touch()
     return folder
 

@@ -165,14 +165,19 @@ class Halved:
 class Client:
     """Of a session without a socket. Every event that it is sent is judged; `told` are those not looked at yet."""
 
-    def __init__(self, *, beta: bool = False, settings: Settings | None = None) -> None:
+    def __init__(self, *, beta: bool = False, settings: Settings | None = None, names_model: bool = True) -> None:
         self.workers = FakeWorkers()
         self.now = 1_800_000_000.0
         self.told: list[dict[str, Any]] = []
         self._beta = beta
         dialect = BetaDialect() if beta else None
         self.session = Session(
-            settings or RealtimeSettings(type="realtime"), self.workers, self, lambda: self.now, dialect
+            settings or RealtimeSettings(type="realtime"),
+            self.workers,
+            self,
+            lambda: self.now,
+            dialect,
+            names_model=names_model,
         )
         self.created = self.told.pop()
 

@@ -1,11 +1,16 @@
 """A service whose model sounds a tone for what it is to say, on a real engine, for clients of the Realtime socket."""
 
+import base64
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from realtime_fixtures import judge, kinds
 from serving_fixtures import Running, running
 
 from models.engine import Engine
@@ -13,6 +18,7 @@ from models.request import AudioChunk, AudioGenerationRequest, GenerationStatus
 from serving.work.backend import EngineBackend
 
 RATE = 8000  # Hz
+PATIENCE = 60  # seconds; a busy machine is no failure
 
 
 class _NoDecoder:
@@ -65,3 +71,21 @@ def speaking(folder: Path, **settings: Any) -> Iterator[tuple[Running, TonePipel
     pipeline = TonePipeline()
     with Engine(pipeline) as engine, running(folder, EngineBackend(engine), **settings) as here:  # type: ignore[arg-type]
         yield here, pipeline
+
+
+def run(command: list[str], **environment: str) -> str:
+    """A client in a process of its own → what it printed."""
+    ran = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=os.environ | environment, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return ran.stdout
+
+
+def check_hello(events: list[dict[str, Any]]) -> None:
+    """All that was heard by a client that asked for "Hello.", a tenth of a second a letter with "[S2] " in front."""
+    for event in events:
+        judge(event)
+    audio = b"".join(base64.b64decode(e["delta"]) for e in events if e["type"] == "response.output_audio.delta")
+    assert len(audio) / 48_000 == pytest.approx(1.1, abs=0.001)
+    assert "response.done" in kinds(events)

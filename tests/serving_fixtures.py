@@ -20,7 +20,7 @@ from models.errors import Cancelled, InvalidRequest
 from models.inputs import DialogueInputs
 from serving.access import Keys
 from serving.catalog import DIA
-from serving.processes import SOCKETS
+from serving.processes import SOCKETS, certificate_of
 from serving.service import Service
 from serving.settings import Settings
 from serving.web.app import create_app
@@ -125,9 +125,11 @@ def running(
     backend = backend or ToneBackend()
     given = Settings(**{"data": folder, "tokens": TOKENS, "allow_private": True, "grace_seconds": 5.0, **settings})
     keys = Keys.of(given.tokens, given.tokens_file, given.no_auth)
-    config = uvicorn.Config("", host="127.0.0.1", port=0, log_config=None, access_log=False, **SOCKETS)
+    certificate = certificate_of(given)
+    tls = {"ssl_certfile": certificate.certfile, "ssl_keyfile": certificate.keyfile} if certificate else {}
+    config = uvicorn.Config("", host="127.0.0.1", port=0, log_config=None, access_log=False, **tls, **SOCKETS)
     listening = config.bind_socket()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    url = given.base_url(listening.getsockname()[1])
     with Service(given, url) as service:
         config.app = create_app(service, keys)
         server = uvicorn.Server(config)

@@ -386,6 +386,14 @@ def test_a_refused_update_changes_nothing_of_how_it_listens(client: Client) -> N
 # The session itself
 
 
+def test_a_client_that_has_named_no_model_may_do_so_once() -> None:
+    """OpenAI's agents connect without one and name it in their first update."""
+    client = Client(names_model=False)
+    assert client.updates(model="gpt-realtime")["model"] == "gpt-realtime"
+    assert client.updates(model="gpt-realtime")["model"] == "gpt-realtime"
+    assert client.error("session.update", session={"type": "realtime", "model": "dia"})["param"] == "session.model"
+
+
 def test_a_session_ends_after_an_hour(client: Client) -> None:
     client.now += 3599.9
     client.session.tick()

@@ -11,14 +11,12 @@ from serving.access import NotAllowed
 from serving.rate_limit import RateLimited
 from serving.realtime.beta import BetaDialect
 from serving.realtime.faults import Fault
-from serving.realtime.settings import MODEL, RealtimeSettings, Settings, TranscriptionSettings
+from serving.realtime.settings import MODEL, OWN_MODELS, RealtimeSettings, Settings, TranscriptionSettings, is_served
 
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."  # browsers cannot send a header, and put the key behind this
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 BETA_HEADER = "realtime=v1"
-OPENAI_MODELS = ("gpt-realtime", "gpt-4o-realtime-preview", "gpt-4o-mini-realtime-preview", "gpt-audio")  # beginnings
-OWN_MODELS = ("dia", MODEL)
 
 # Codes of a close, OpenAI's: clients do not connect again after these.
 NO_KEY, WRONG_OPENING = 3000, 4000
@@ -56,6 +54,10 @@ class Opening:
         asked = BETA_HEADER in self.headers.get("openai-beta", "") or BETA_SUBPROTOCOL in self.subprotocols
         return BetaDialect() if asked else None
 
+    @property
+    def names_model(self) -> bool:
+        return "model" in self.query
+
     def settings(self) -> Settings:
         """What it asks for in its query. No model stands for ours. Raises Refused."""
         if self.query.get("intent") == "transcription":
@@ -63,7 +65,7 @@ class Opening:
         if "call_id" in self.query:
             raise _wrong("invalid_value", "There are no calls here: connect without call_id.", "call_id")
         model = self.query.get("model", MODEL)
-        if not model.startswith(OPENAI_MODELS) and model not in OWN_MODELS:
+        if not is_served(model):
             listed = ", ".join((*OWN_MODELS, "gpt-realtime"))
             raise _wrong("invalid_model", f"The model '{model[:64]}' is none of ours: there are {listed}.", "model")
         return RealtimeSettings(type="realtime", model=model)

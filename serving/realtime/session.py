@@ -36,7 +36,7 @@ from serving.realtime.fields import Json
 from serving.realtime.items import ItemReference
 from serving.realtime.response import Response
 from serving.realtime.script import text_to_say
-from serving.realtime.settings import RealtimeSettings, ServerVad, Settings
+from serving.realtime.settings import RealtimeSettings, ServerVad, Settings, is_served
 from serving.realtime.speaking import Speaking
 from serving.realtime.transcribing import Transcribing
 from serving.realtime.turns import Began
@@ -56,10 +56,13 @@ class Session:
         outbox: Outbox,
         clock: Callable[[], float],
         beta: BetaDialect | None = None,
+        *,
+        names_model: bool = True,
     ) -> None:
+        """names_model: whether the client has chosen the model; else its first update may."""
         self.id = f"sess_{new_id()}"
         self.settings = settings
-        self._outbox, self._clock, self._beta = outbox, clock, beta
+        self._outbox, self._clock, self._beta, self._names_model = outbox, clock, beta, names_model
         self._lock = threading.RLock()
         self._conversation = Conversation()
         self._transcribing = Transcribing(workers, self._send, self._lock, self._is_gone)
@@ -254,8 +257,9 @@ class Session:
     def _update(self, given: Any) -> None:
         settings = self.settings.updated(given)
         if isinstance(settings, RealtimeSettings) and isinstance(self.settings, RealtimeSettings):
-            if settings.model != self.settings.model:
+            if settings.model != self.settings.model and (self._names_model or not is_served(settings.model)):
                 raise invalid_value("session.model", f"The model of a session stays {self.settings.model!r}.")
+            self._names_model |= settings.model != self.settings.model
             if settings.audio.output.voice != self.settings.audio.output.voice and self._speaking.has_spoken:
                 raise Fault(
                     "cannot_update_voice",

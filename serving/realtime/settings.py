@@ -12,11 +12,18 @@ from serving.realtime.audio_formats import FORMATS, WireFormat
 from serving.realtime.fields import Frozen, Json, read
 
 MODEL = "parley/dia"
+OWN_MODELS = ("dia", MODEL)
+OPENAI_MODELS = ("gpt-realtime", "gpt-4o-realtime-preview", "gpt-4o-mini-realtime-preview", "gpt-audio")  # beginnings
 MOST_TOKENS = 4096  # of a response
 LONGEST_INSTRUCTIONS = 1 << 16  # characters
 LONGEST_PROMPT = 4096
 LONGEST_NAME = 256
 MOST_PADDING_MS = 60_000  # the buffer keeps this much before speech begins
+
+
+def is_served(model: str) -> bool:
+    """One of ours, or one of OpenAI's, for which ours stands."""
+    return model in OWN_MODELS or model.startswith(OPENAI_MODELS)
 
 
 def _tokens(value: Any) -> Any:

@@ -74,7 +74,8 @@ async def _serve(socket: WebSocket, opening: Opening, settings: Settings, owner:
     realtime: Realtime = state.realtime
     workers = LocalWorkers(state.service, owner, realtime.background, state.gate.creations)
     outbox = WaitingEvents()
-    make = partial(Session, settings, workers, outbox, time.time, opening.dialect)
+    named = opening.names_model
+    make = partial(Session, settings, workers, outbox, time.time, opening.dialect, names_model=named)
     session = await to_thread.run_sync(make, limiter=realtime.threads)
     try:
         async with asyncio.TaskGroup() as tasks:
