@@ -6,8 +6,8 @@ waveform has in each of 32 mel bands. Of stereo, left and right run as a batch: 
 so that each is what it would be alone, and a sound in the middle stays there.
 
 Up to WINDOW_SECONDS the networks see the audio whole, as in audiocraft. Longer audio goes through windows, see
-models/codecs/mbd_process.py: memory for activations is bounded by one window, and what is kept of the whole are a few
-numbers a sample. That is not exactly what one window over everything would give, because the networks' group norms
+models/codecs/mbd_process.py: activations are those of one window, 1 GB a channel, and what is kept of the whole are a
+few numbers a sample. That is not exactly what one window over everything would give, because the networks' group norms
 average over what they see; it is the same noise and the same steps, and nothing jumps where windows meet.
 
 Knows no file format (models/codecs/mbd_file.py) and no language model.

