@@ -6,7 +6,6 @@ models/inputs, and tests compare the two.
 
 import os
 import secrets
-from functools import partial
 from pathlib import Path as LocalPath
 from typing import Optional  # Cog's static parser wants Optional for every input that may be left out
 
@@ -118,7 +117,7 @@ class MusicPredictor(BasePredictor):
     def setup(self) -> None:
         """Load the model of a request that names none, before the first request; the others when they are asked for."""
         require_ffmpeg()
-        self.maker = MusicMaker(_load_music, find=partial(find_music, os.environ, progress=print))
+        self.maker = MusicMaker(_load_music, _find_music)
         self.maker.warm_up()
 
     def predict(
@@ -246,6 +245,10 @@ class MusicPredictor(BasePredictor):
         except Exception as error:
             tell(error)
             raise
+
+
+def _find_music(name: str) -> str:
+    return find_music(os.environ, name, progress=print).paths.name
 
 
 def _load_music(name: str) -> Pipeline:

@@ -37,19 +37,11 @@ class _Kept:
 class EnginePool:
     """At most `capacity` engines, most recently used. Thread-safe; one model is loaded at a time.
 
-    load: makes the pipeline of a name. find: what can be done, or go wrong, before another one has to leave for it,
-    such as fetching its files. What they raise reaches whoever asked.
+    load: makes the pipeline of a name; what it raises reaches whoever asked.
     """
 
-    def __init__(
-        self,
-        load: Callable[[str], Pipeline],
-        capacity: int = DEFAULT_CAPACITY,
-        *,
-        find: Callable[[str], object] = lambda name: None,
-    ) -> None:
+    def __init__(self, load: Callable[[str], Pipeline], capacity: int = DEFAULT_CAPACITY) -> None:
         self._load = load
-        self._find = find
         self._capacity = capacity
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # used longest ago first
         self._changed = threading.Condition()
@@ -118,7 +110,6 @@ class EnginePool:
         """Close those that leave, and only then load: the memory holds no more than it is meant to at any time."""
         made = None
         try:
-            self._find(name)
             _let_go(self._make_room())
             made = _Kept(Engine(self._load(name)), users=1)
         finally:

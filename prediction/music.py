@@ -31,24 +31,25 @@ Answer = dict[str, Any]
 class MusicMaker:
     """Makes music, one request at a time; the models stay in memory as far as PARLEY_MODELS_IN_MEMORY allows.
 
-    load: makes the pipeline of a checkpoint's name; find: sees to it that its files are here. Raises InvalidRequest for
+    load: makes the pipeline of a checkpoint's name. find: says which checkpoint is to play when one is asked for, and
+    sees to it that its files are here; what it cannot find takes no other out of memory. Raises InvalidRequest for
     settings that do not hold.
     """
 
     def __init__(
         self,
         load: Callable[[str], Pipeline],
+        find: Callable[[str], str] = str,
         environ: Mapping[str, str] = os.environ,
-        *,
-        find: Callable[[str], object] = lambda name: None,
     ) -> None:
         self._songs = SongBucket.from_environ(environ)
-        self._engines = EnginePool(load, capacity_from(environ), find=find)
+        self._find = find
+        self._engines = EnginePool(load, capacity_from(environ))
         self._folders = PredictionFolders()
 
     def warm_up(self) -> None:
         """Load the model of a request that names none."""
-        with self._engines.using(MusicInputs(prompt="").model_name):
+        with self._engines.using(self._find(MusicInputs(prompt="").model_name)):
             pass
 
     def make(self, inputs: MusicInputs) -> Answer:
@@ -81,7 +82,7 @@ class MusicMaker:
 
     def _generate(self, inputs: MusicInputs, request_id: str) -> tuple[list[Generated], str]:
         """All variations, and the name of the model that made them."""
-        with self._engines.using(inputs.model_name) as engine:
+        with self._engines.using(self._find(inputs.model_name)) as engine:
             model = engine.pipeline.name
             requests = [inputs.to_request(f"{request_id}-{i}", model, variation=i) for i in range(inputs.count)]
             print(f"seed: {', '.join(str(request.sampling_params.seed) for request in requests)}")

@@ -18,10 +18,20 @@ import sys
 
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 
+from types import SimpleNamespace
+
 from engine_fixtures import ConstantPipeline
 from models import registry
+from models.errors import WeightsError
 
-registry.find_music = lambda environ, name, progress: None
+
+def found(name):
+    if name == "musicgen-large":
+        raise WeightsError("musicgen-large is not here.")
+    return name
+
+
+registry.find_music = lambda environ, name, progress: SimpleNamespace(paths=SimpleNamespace(name=found(name)))
 registry.load_music = lambda environ, name, progress: (ConstantPipeline(name), f"loaded {{name}}")
 """
 

@@ -266,6 +266,12 @@ def test_one_model_at_a_time_is_in_memory(client: CogClient) -> None:
     assert loads("melody") == ["loaded musicgen-melody"]
 
 
+def test_a_model_that_is_not_to_be_had_takes_none_out_of_memory(client: CogClient) -> None:
+    made(client)
+    failed(client.predict({**SHORT, "model_version": "large"}), "musicgen-large is not here")
+    assert "loaded" not in succeeded(client.predict(SHORT))["logs"]
+
+
 def test_the_model_of_the_default_is_there_before_the_first_request(server: CogServer) -> None:
     """What a prediction prints carries its id; a line at the end of setup may reach the log a moment later."""
     until(lambda: any((line.text, line.prediction_id) == ("loaded musicgen-melody", None) for line in server.log))
@@ -287,7 +293,7 @@ def test_a_cancelled_prediction_frees_the_server_soon(client: CogClient) -> None
 
 def test_a_deployment_without_a_bucket_stores_nothing() -> None:
     loaded: list[str] = []
-    maker = MusicMaker(loaded.append, {})  # type: ignore[arg-type]
+    maker = MusicMaker(loaded.append, environ={})  # type: ignore[arg-type]
     with pytest.raises(InvalidRequest, match=r"song_id: is given, .* GCS_BUCKET"):
         maker.make(MusicInputs.parse(prompt="piano", song_id=1, key="any"))
     assert not loaded

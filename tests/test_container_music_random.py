@@ -61,6 +61,13 @@ def test_a_song_says_that_its_weights_are_random(client: CogClient) -> None:
     assert (made["model"], made["sample_rate"], made["seed"], made["duration"]) == ("musicgen-random", RATE, 5, 1.0)
 
 
+def test_what_plays_for_every_version_is_loaded_once_and_says_so_each_time(client: CogClient) -> None:
+    answer(client)
+    logs = succeeded(client.predict({**PLAIN, "model_version": "stereo-large"}))["logs"]
+    assert "note: musicgen-random plays here, though musicgen-stereo-large was asked for" in logs
+    assert "Using musicgen-random" not in logs
+
+
 def test_the_same_inputs_give_the_same_samples(client: CogClient, plain: np.ndarray) -> None:
     assert plain.shape == (RATE,)
     assert np.abs(plain).max() > 0.01

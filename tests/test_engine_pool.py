@@ -115,22 +115,6 @@ def test_a_failure_to_load_reaches_the_one_who_asked_and_the_next_may_try(pool: 
     assert shelf.loaded == ["a", "missing", "b"]
 
 
-def test_what_cannot_be_found_takes_nothing_out_of_memory(shelf: Shelf) -> None:
-    """A mistake in a name, or a hub that is away, would cost the next caller the loading of what was there."""
-
-    def find(name: str) -> None:
-        if name == "missing":
-            raise WeightsError("missing is not here.")
-
-    pool = EnginePool(shelf.load, find=find)
-    use(pool, "a")
-    with pytest.raises(WeightsError, match="not here"), pool.using("missing"):
-        raise AssertionError("there is nothing to use")
-    use(pool, "a")
-    assert shelf.loaded == ["a"]
-    pool.close()
-
-
 def test_an_engine_that_broke_is_loaded_again(pool: EnginePool, shelf: Shelf) -> None:
     with pool.using("a") as engine:
         engine.close()
