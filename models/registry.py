@@ -15,7 +15,17 @@ from models.dia.pipeline import DiaPipeline
 from models.dia.random_checkpoint import write_random_checkpoint
 from models.musicgen import random_checkpoint as random_music
 from models.musicgen.pipeline import DIFFUSION_FILE, DIFFUSION_RATE, MusicgenPipeline
-from models.weights import DIFFUSION, MUSIC_NAMES, Choice, Progress, choose, choose_music, obtain, silent
+from models.weights import (
+    DIFFUSION,
+    MUSIC_NAMES,
+    Choice,
+    Progress,
+    choose,
+    choose_music,
+    obtain,
+    offline_switch,
+    silent,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,9 @@ def load_music(environ: Mapping[str, str], name: str | None = None, progress: Pr
 
     # A folder of one's own has a name of its own.
     load = FAMILIES[choice.paths.name].load if choice.paths.name in FAMILIES else MusicgenPipeline.load
-    return load(choice.paths, runtime, diffusion_folder), choice.note
+    # Demucs fetches its own weights; what random weights make of a melody is noise either way.
+    separates = choice.paths.name not in random_music.VARIANTS and offline_switch(environ) is None
+    return load(choice.paths, runtime, diffusion_folder, separates=separates), choice.note
 
 
 def find_music(environ: Mapping[str, str], name: str | None = None, progress: Progress = silent) -> Choice:

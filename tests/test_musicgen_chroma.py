@@ -1,6 +1,7 @@
 """Melodies: chroma, its length and the tiling of windows are audiocraft's; drums and bass are left out by Demucs."""
 
 import sys
+from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -80,10 +81,12 @@ def test_windows_of_a_melody_are_tiled_as_audiocraft_does(frames: int, seconds: 
 
 
 @pytest.fixture
-def demucs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The package, without the mp3 encoder that it imports."""
+def demucs(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The package, without the mp3 encoder that it imports; afterwards nobody has imported it."""
     monkeypatch.setitem(sys.modules, "lameenc", ModuleType("lameenc"))
-    return pytest.importorskip("demucs.apply", reason="demucs is not installed; see requirements-audiocraft.txt")
+    yield pytest.importorskip("demucs.apply", reason="demucs is not installed; see requirements-audiocraft.txt")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "demucs"]:
+        del sys.modules[name]
 
 
 @pytest.fixture
@@ -119,9 +122,7 @@ def test_demucs_as_it_is_published_is_loaded(
     tiny_demucs: torch.nn.Module, demucs: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`htdemucs` comes as a bag of one model."""
-    monkeypatch.setattr(
-        "demucs.pretrained.get_model", lambda name: {"htdemucs": demucs.BagOfModels([tiny_demucs])}[name]
-    )
+    monkeypatch.setattr("demucs.hf.get_hf_model", lambda name: {"htdemucs": demucs.BagOfModels([tiny_demucs])}[name])
     separator = StemSeparator.load(torch.device("cpu"))
     assert separator is not None
     alone = StemSeparator(tiny_demucs, torch.device("cpu")).melody(tune(0.7), RATE)
@@ -143,6 +144,6 @@ def test_demucs_without_weights_is_none_and_says_why(
     def unreachable(name: str) -> None:
         raise OSError(f"no network for {name}")
 
-    monkeypatch.setattr("demucs.pretrained.get_model", unreachable)
+    monkeypatch.setattr("demucs.hf.get_hf_model", unreachable)
     assert StemSeparator.load(torch.device("cpu")) is None
     assert "no network for htdemucs" in caplog.text

@@ -9,13 +9,14 @@ import pytest
 import soundfile
 import torch
 from musicgen_chroma_fixtures import tune
-from musicgen_pipeline_fixtures import HOP, RATE, SAMPLING, STRIDE, WINDOW, ask, audio_of, codes_of
+from musicgen_pipeline_fixtures import HOP, RATE, SAMPLING, STRIDE, WINDOW, ask, audio_of, codes_of, load
 
 from models.decoding.sequence import CodeSequence, Wait
 from models.engine import Engine
 from models.errors import Cancelled, InvalidRequest, WeightsError
 from models.musicgen.chroma import chroma, tile
 from models.musicgen.pipeline import WHOLE_MIX, MusicgenPipeline
+from models.musicgen.random_checkpoint import Variant
 from models.request import AudioChunk, GenerationStatus
 
 
@@ -344,3 +345,15 @@ def test_network_and_codec_of_different_models_are_refused(music: MusicgenPipeli
     network, pool = music.decoder.network, music.decoder.pool
     with pytest.raises(WeightsError, match="4 codebooks of 2048 codes for 1 channels"):
         MusicgenPipeline(network, stereo.codec, music.text, pool)
+
+
+def test_demucs_is_asked_for_where_melodies_are_separated_and_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.device] = []
+    monkeypatch.setattr("models.musicgen.stems.StemSeparator.load", lambda device: asked.append(device))
+    for melody in (True, False):
+        for separates in (True, False):
+            name = f"{melody}-{separates}"
+            load(tmp_path / name, "musicgen-random", Variant(melody=melody), separates=separates)
+    assert asked == [torch.device("cpu")]

@@ -76,10 +76,18 @@ class MusicgenPipeline:
         self._loading = Lock()
 
     @classmethod
-    def load(cls, paths: CheckpointPaths, runtime: Runtime, diffusion_folder: Callable[[], Path] | None = None) -> Self:
+    def load(
+        cls,
+        paths: CheckpointPaths,
+        runtime: Runtime,
+        diffusion_folder: Callable[[], Path] | None = None,
+        *,
+        separates: bool = False,
+    ) -> Self:
         """Network, codec and text encoder of a complete checkpoint, in either format. Raises WeightsError.
 
-        diffusion_folder: says, when it is first wanted, where DIFFUSION_FILE is.
+        diffusion_folder: says, when it is first wanted, where DIFFUSION_FILE is. separates: where Demucs is installed,
+        it takes drums and bass out of melodies.
         """
         device = runtime.device
         with open_checkpoint(paths, runtime.dtype, device) as checkpoint:
@@ -102,7 +110,7 @@ class MusicgenPipeline:
             text,
             KeyValuePool.within(runtime.cache_budget(), network.cache_shape, device),
             runtime.thread_counts,
-            stems=StemSeparator.load(device) if config.melody else None,
+            stems=StemSeparator.load(device) if separates and config.melody else None,
             diffusion=load_diffusion if can_diffuse else None,
         )
 

@@ -2,7 +2,7 @@
 
 MusicGen's melodies were separated by Demucs' `htdemucs` before training (arXiv:2306.05284 section 2.3), because drums
 and bass are louder than the tune. Demucs is an optional extra: `pip install demucs`, 4.1 or newer, which needs no
-torchaudio; it fetches its own weights. Without it the whole mix is what there is.
+torchaudio; it fetches its own weights from the hub, as safetensors. Without it the whole mix is what there is.
 """
 
 import logging
@@ -32,12 +32,12 @@ class StemSeparator:
         """Demucs, or None where it is not installed or cannot have its weights; the log says which."""
         try:
             from demucs.audio import convert_audio  # noqa: F401
-            from demucs.pretrained import get_model
+            from demucs.hf import get_hf_model  # demucs.pretrained would fall back on pickles from another server
         except ImportError as error:
             log.info("melodies are read off the whole mix: demucs is not installed (%s)", error)
             return None
         try:
-            return cls(get_model(MODEL), device)
+            return cls(get_hf_model(MODEL), device)
         except Exception as error:  # a third party's network and files: without them there is less, not nothing
             log.warning("melodies are read off the whole mix: demucs cannot load %s (%s)", MODEL, error)
             return None

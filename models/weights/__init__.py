@@ -6,7 +6,7 @@
 what a process calls at its start. The pins are in weights/manifest.json.
 """
 
-from models.weights.choice import NAMES, Choice, choose, obtain
+from models.weights.choice import NAMES, Choice, choose, obtain, offline_switch
 from models.weights.disk import WEIGHTS_DIR, CheckpointPaths, locate, verify, weights_dir
 from models.weights.download import fetch
 from models.weights.manifest import Manifest, load_manifest
@@ -29,6 +29,7 @@ __all__ = [
     "load_manifest",
     "locate",
     "obtain",
+    "offline_switch",
     "refuse_folder",
     "refuse_old",
     "refuse_pickle",

@@ -103,7 +103,7 @@ def obtain(
         return paths
     if is_all_there(checkpoint, root):
         return verify(name, root, progress, manifest=manifest)
-    barred = _offline_switch(environ) or hub.why_unreachable(checkpoint.repositories[0], HUB_TIMEOUT_SECONDS)
+    barred = offline_switch(environ) or hub.why_unreachable(checkpoint.repositories[0], HUB_TIMEOUT_SECONDS)
     if barred is None:
         return fetch(name, root, progress, manifest=manifest)
     if name == DIA:
@@ -115,7 +115,8 @@ def obtain(
     )
 
 
-def _offline_switch(environ: Mapping[str, str]) -> str | None:
+def offline_switch(environ: Mapping[str, str]) -> str | None:
+    """What switches downloads off, as the end of a sentence; None if nothing does."""
     for name in ("PARLEY_OFFLINE", "HF_HUB_OFFLINE"):
         if environ.get(name, "").strip().upper() in {"1", "ON", "YES", "TRUE"}:
             return f"downloads are switched off by {name}"
