@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from realtime_fixtures import Client, kinds, only
 
-from models.errors import GenerationFailed
+from models.errors import GenerationFailed, WeightsError
 from serving.realtime.audio_formats import PCMA, PCMU
 from serving.realtime.settings import TranscriptionSettings
 
@@ -384,6 +384,27 @@ def test_a_refused_update_changes_nothing_of_how_it_listens(client: Client) -> N
 
 
 # The session itself
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (WeightsError("RNNoise is away."), "RNNoise is away."),
+        (RuntimeError("a secret"), "Something broke on our side."),
+    ],
+)
+def test_what_breaks_on_our_side_is_told_and_the_session_goes_on(
+    client: Client, monkeypatch: pytest.MonkeyPatch, fault: Exception, message: str
+) -> None:
+    def broken(field: str) -> Any:
+        raise fault
+
+    monkeypatch.setattr(client.workers, "denoiser", broken)
+    listening = {"input": {"noise_reduction": {"type": "near_field"}}}
+    error = client.error("session.update", session={"type": "realtime", "audio": listening})
+    assert error["type"] == error["code"] == "server_error"
+    assert error["message"].startswith(message)
+    assert client.updates(instructions="Still here.")["audio"]["input"]["noise_reduction"] is None
 
 
 def test_a_client_that_has_named_no_model_may_do_so_once() -> None:

@@ -3,15 +3,16 @@
 OpenAI's service lets everybody in and refuses afterwards, with an event and a code of its own; so does this one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.errors import ParleyError
 from serving.access import NotAllowed
 from serving.rate_limit import RateLimited
 from serving.realtime.beta import BetaDialect
+from serving.realtime.client_secrets import Grant, granted
 from serving.realtime.faults import Fault
 from serving.realtime.settings import MODEL, OWN_MODELS, RealtimeSettings, Settings, TranscriptionSettings, is_served
+from serving.web.gate import Gate
 
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."  # browsers cannot send a header, and put the key behind this
@@ -71,16 +72,21 @@ class Opening:
         return RealtimeSettings(type="realtime", model=model)
 
 
-def let_in(authorization: str | None, caller: Callable[[str | None], str]) -> str:
-    """The owner's name. caller: who sends this header. Raises Refused."""
+def let_in(opening: Opening, gate: Gate, secret: bytes) -> Grant:
+    """By a token or by an ephemeral key, which says what the session is. secret: of these keys. Raises Refused."""
+    authorization = opening.authorization
     try:
-        return caller(authorization)
+        if (grant := granted(authorization, secret)) is not None:
+            gate.requests.count(grant.owner)
+            return grant
+        owner = gate.caller(authorization)
     except NotAllowed as error:
         code = "invalid_api_key" if authorization else None
         reason = "invalid_request_error" + (f".{code}" if code else "")
         raise Refused(Fault(code, str(error)), NO_KEY, reason) from error
-    except (RateLimited, ParleyError) as error:
+    except RateLimited as error:
         raise too_many(error) from error
+    return Grant(owner, 0, opening.settings(), opening.names_model)
 
 
 def too_many(error: Exception) -> Refused:

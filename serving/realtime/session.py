@@ -4,34 +4,21 @@ One lock guards all that it has: events of the client, words and sounds from the
 threads of their own, and each is heard to its end before the next.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from models.errors import ParleyError
+from serving.realtime import client_events as asked
 from serving.realtime import server_events as say
 from serving.realtime.audio_formats import Samples
 from serving.realtime.beta import BetaDialect
 from serving.realtime.buffer import Stretch, decoded
-from serving.realtime.client_events import (
-    Append,
-    Clear,
-    ClientEvent,
-    Commit,
-    ItemCreate,
-    ItemDelete,
-    ItemRetrieve,
-    ItemTruncate,
-    ResponseCancel,
-    ResponseCreate,
-    ResponseParams,
-    SessionUpdate,
-    event_id_of,
-    parse_event,
-    parse_json,
-)
+from serving.realtime.client_events import ClientEvent, ResponseParams, event_id_of, parse_event, parse_json
 from serving.realtime.conversation import Conversation, Item, Part, item_of, new_item_id
 from serving.realtime.ear import Ear, Turn
-from serving.realtime.faults import Fault, invalid_value
+from serving.realtime.faults import SERVER_ERROR, Fault, invalid_value
 from serving.realtime.fields import Json
 from serving.realtime.items import ItemReference
 from serving.realtime.response import Response
@@ -42,6 +29,8 @@ from serving.realtime.transcribing import Transcribing
 from serving.realtime.turns import Began
 from serving.realtime.workers import Outbox, Workers
 from serving.storage.ids import new_id
+
+log = logging.getLogger("parley.realtime")
 
 SESSION_SECONDS = 3600.0
 
@@ -87,6 +76,12 @@ class Session:
                 self._take(parse_event(self._beta.read(event) if self._beta else event))
             except Fault as fault:
                 self._tell(fault, event_id_of(event))
+            except Exception as error:
+                known = isinstance(error, ParleyError)
+                if not known:
+                    log.exception("an event of a client's broke something")
+                told = str(error) if known else "Something broke on our side. It is logged."
+                self._tell(Fault("server_error", told, kind=SERVER_ERROR), event_id_of(event))
 
     def refuse(self, fault: Fault) -> None:
         """Tell the client of what was no event at all."""
@@ -113,36 +108,36 @@ class Session:
 
     def _take(self, event: ClientEvent) -> None:
         match event:
-            case Append():
+            case asked.Append():
                 self._append(event)
-            case Commit():
+            case asked.Commit():
                 self._commit()
-            case Clear():
+            case asked.Clear():
                 self._ear.clear()
                 self._turn_id = None
                 self._send(say.Cleared())
-            case SessionUpdate():
+            case asked.SessionUpdate():
                 self._update(event.session)
-            case ItemCreate():
+            case asked.ItemCreate():
                 self._create(event)
-            case ItemRetrieve():
+            case asked.ItemRetrieve():
                 item = self._conversation.retrieve(event.item_id)
                 self._send(say.ItemRetrieved(item=item.to_json(with_audio=True)))
-            case ItemDelete():
+            case asked.ItemDelete():
                 self._conversation.delete(event.item_id)
                 self._send(say.ItemDeleted(item_id=event.item_id))
-            case ItemTruncate():
+            case asked.ItemTruncate():
                 self._conversation.truncate(event.item_id, event.content_index, event.audio_end_ms)
                 self._send(say.ItemTruncated(**event.model_dump(exclude={"type", "event_id"})))
-            case ResponseCreate():
+            case asked.ResponseCreate():
                 self._respond(event.response)
-            case ResponseCancel():
+            case asked.ResponseCancel():
                 if not self._speaking.cancel(event.response_id):
                     raise Fault("response_cancel_not_active", "Cancellation failed: no active response found")
 
     # What is heard
 
-    def _append(self, event: Append) -> None:
+    def _append(self, event: asked.Append) -> None:
         for heard in self._ear.append(event.audio):
             if isinstance(heard, Began):
                 self._began(heard)
@@ -206,7 +201,7 @@ class Session:
 
     # What is kept, and said
 
-    def _create(self, event: ItemCreate) -> None:
+    def _create(self, event: asked.ItemCreate) -> None:
         self._add(item_of(event.item, self._ear.buffer.wire, self._decoded), event.previous_item_id)
 
     def _add(self, item: Item, after: str | None) -> None:

@@ -16,15 +16,16 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from models.errors import Overloaded
-from serving.realtime.faults import Fault
+from models.errors import Overloaded, ParleyError
+from serving.realtime.client_secrets import Grant
+from serving.realtime.faults import SERVER_ERROR, Fault
 from serving.realtime.fields import Json
 from serving.realtime.local_workers import Background, LocalWorkers
-from serving.realtime.opening import Opening, Refused, let_in, too_many
+from serving.realtime.opening import TRY_AGAIN, Opening, Refused, let_in, too_many
 from serving.realtime.outbox import SlowReader, WaitingEvents
 from serving.realtime.server_events import Error, ErrorDetails
 from serving.realtime.session import Session
-from serving.realtime.settings import Settings
+from serving.service import Service
 from serving.storage.ids import new_id
 from serving.web.gate import Gate
 
@@ -58,24 +59,27 @@ async def connect(socket: WebSocket) -> None:
     started = time.monotonic()
     with suppress(WebSocketDisconnect):
         try:
-            owner = let_in(opening.authorization, gate.caller)
-            settings = opening.settings()
-            with socket.app.state.service.listeners.place(owner):
-                await _serve(socket, opening, settings, owner)
+            service: Service = socket.app.state.service
+            grant = let_in(opening, gate, service.links.secret)
+            with service.listeners.place(grant.owner):
+                await _serve(socket, opening, grant)
         except Overloaded as error:
             await _refuse(socket, too_many(error))
         except Refused as refusal:
             await _refuse(socket, refusal)
+        except ParleyError as error:  # what listens cannot be opened here
+            await _refuse(
+                socket, Refused(Fault("server_error", str(error), kind=SERVER_ERROR), TRY_AGAIN, "server_error")
+            )
     log.info("a realtime session ended after %.1f s", time.monotonic() - started)
 
 
-async def _serve(socket: WebSocket, opening: Opening, settings: Settings, owner: str) -> None:
+async def _serve(socket: WebSocket, opening: Opening, grant: Grant) -> None:
     state = socket.app.state
     realtime: Realtime = state.realtime
-    workers = LocalWorkers(state.service, owner, realtime.background, state.gate.creations)
+    workers = LocalWorkers(state.service, grant.owner, realtime.background, state.gate.creations)
     outbox = WaitingEvents()
-    named = opening.names_model
-    make = partial(Session, settings, workers, outbox, time.time, opening.dialect, names_model=named)
+    make = partial(Session, grant.settings, workers, outbox, time.time, opening.dialect, names_model=grant.names_model)
     session = await to_thread.run_sync(make, limiter=realtime.threads)
     try:
         async with asyncio.TaskGroup() as tasks:

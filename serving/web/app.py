@@ -23,6 +23,7 @@ from serving.doors.predictions import routes as predictions
 from serving.doors.speech import routes as speech
 from serving.doors.tasks import routes as tasks
 from serving.rate_limit import RateLimit, RateLimited
+from serving.realtime import client_secrets
 from serving.realtime import socket as realtime
 from serving.service import Service
 from serving.settings import LOOPBACK, Settings
@@ -46,6 +47,7 @@ DOORS = (
     voices.router,
     webhook_secret.router,
     realtime.router,
+    client_secrets.router,
 )
 THREADS = 200  # for what routes ask of the database and the store; listeners have their own
 SMALL_BODY = 1 << 20  # bytes of a document that holds no file

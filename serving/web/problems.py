@@ -95,7 +95,7 @@ def answer(request: Request, error: Exception) -> JSONResponse:
     path = request.url.path
     if path.startswith("/ai/"):
         return _answer(problem, task_error(problem, started_at(request)))
-    if path.startswith("/v1/audio/"):
+    if path.startswith(("/v1/audio/", "/v1/realtime")):
         problem = replace(problem, status=400) if problem.status == 422 else problem  # OpenAI's for what is invalid
         return _answer(problem, speech_error(problem))
     return _answer(problem, problem_json(problem), "application/problem+json")
