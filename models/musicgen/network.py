@@ -80,9 +80,10 @@ class MusicgenNetwork:
 
     def read_text(self, conditioning: Conditioning) -> TextHeads:
         """The keys and values that each layer's cross-attention sees; none in a melody network."""
-        crossings = [layer.cross for layer in self.layers if layer.cross is not None]
-        text = self._project_text(conditioning) if crossings else None
-        return [cross.project_text(text) for cross in crossings if text is not None]
+        if self.melody is not None:
+            return []
+        text = self._project_text(conditioning)
+        return [layer.cross.project_text(text) for layer in self.layers if layer.cross is not None]
 
     def read_prefix(self, conditioning: Conditioning) -> Tensor:
         """What stands before the rows: [2, P, D], unconditional first; P is 0 in a network with cross-attention.
