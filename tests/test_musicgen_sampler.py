@@ -5,7 +5,7 @@ import torch
 from audiocraft_fixtures import audiocraft
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from musicgen_fixtures import asked
+from musicgen_fixtures import LAYOUTS, asked, sequence
 
 from models.musicgen.noise import ExponentialNoise
 from models.musicgen.sampler import MusicOptions, guide, sample_codes, sample_codes_static
@@ -23,7 +23,7 @@ def logits(seed: int, rows: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
 
 def drawn(seed: int) -> torch.Tensor:
     noise = ExponentialNoise(1, K, V)
-    noise.load(0, seed)
+    noise.load(0, sequence(LAYOUTS["mono"], asked(seed=seed)))
     return noise.draw([0])[0]
 
 
@@ -101,9 +101,10 @@ def test_guidance_goes_from_one_branch_past_the_other():
 
 def test_each_slot_has_noise_of_its_own_seed():
     noise = ExponentialNoise(2, K, V)
-    noise.load(0, 5), noise.load(1, 6)
+    runs = {seed: sequence(LAYOUTS["mono"], asked(seed=seed)) for seed in (5, 6)}
+    noise.load(0, runs[5]), noise.load(1, runs[6])
     first, other = noise.draw([0, 1])
     assert not torch.equal(first, other)
     assert not torch.equal(noise.draw([0])[0], first)  # the next row's
-    noise.load(1, 5)
+    noise.load(1, runs[5])
     assert torch.equal(noise.draw([1])[0], first)
