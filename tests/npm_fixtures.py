@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-CLIENTS = {"openai": "7.55.0", "replicate": "1.4.0", "@openai/agents-realtime": "0.20.0", "ws": "8.23.0"}
+CLIENTS = {
+    "openai": "7.55.0",
+    "replicate": "1.4.0",
+    "@openai/agents-realtime": "0.20.0",
+    "ws": "8.23.0",
+    "zod": "4.6.7",
+}
 INSTALL_SECONDS = 120
 
 

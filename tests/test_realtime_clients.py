@@ -1,103 +1,81 @@
-"""OpenAI's agents of npm and of PyPI, Java's own library and a browser before the socket."""
+"""A whole exchange with each of OpenAI's Python clients, unchanged: GA's, sync and async, and beta's."""
 
 import asyncio
-import json
-import shutil
+import threading
 from collections.abc import Iterator
-from pathlib import Path
+from functools import reduce
+from typing import Any
 
+import openai
 import pytest
-from npm_fixtures import npm_package
-from realtime_fixtures import kinds
-from realtime_service_fixtures import TonePipeline, check_hello, run, speaking
+from realtime_exchange_fixtures import BETA_EXCHANGE, EXCHANGE, Json, Step, check_exchange
+from realtime_service_fixtures import speaking
 from serving_fixtures import ALICE, Running
 
-HERE = Path(__file__).parent
+SECONDS = 60.0  # at most, for an exchange
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, TonePipeline]]:
-    with speaking(tmp_path_factory.mktemp("clients")) as running:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with speaking(tmp_path_factory.mktemp("clients")) as (running, _):
         yield running
 
 
-def test_npm_agents_hear_what_they_wrote(request: pytest.FixtureRequest, here: tuple[Running, TonePipeline]) -> None:
-    folder = npm_package(request.config, "@openai/agents-realtime")
-    heard = json.loads(run(["node", str(HERE / "realtime_npm.mjs"), str(folder), "agents", here[0].url, ALICE]))
-    assert [event for event in heard["heard"] if event["type"] == "error"] == []
-    assert heard["audio"] / 48_000 == pytest.approx(1.1, abs=0.001)
-    user, assistant = heard["history"]
-    assert (user["role"], user["content"][0]["text"]) == ("user", "Hello.")
-    assert (assistant["role"], assistant["content"][0]["transcript"]) == ("assistant", "Hello.")
+def call(connection: Any, event: Json) -> Any:
+    """The client's method for such an event: connection.conversation.item.delete(item_id=…)."""
+    fields = {name: value for name, value in event.items() if name != "type"}
+    return reduce(getattr, event["type"].split("."), connection)(**fields)
 
 
-def test_javas_own_client_connects_and_appends_15_mib(here: tuple[Running, TonePipeline]) -> None:
-    """It sends `Content-Length: 0` with its handshake, at which other implementations of sockets hang."""
-    if shutil.which("javac") is None:
-        pytest.skip("there is no JDK, whose compiler runs a file of source")
-    address = here[0].url.replace("http", "ws") + "/v1/realtime?model=gpt-realtime"
-    lines = run(["java", str(HERE / "RealtimeClient.java"), address, ALICE]).splitlines()
-    events = [json.loads(line) for line in lines]
-    assert "committed" in kinds(events)
-    check_hello(events)
+def exchange(connection: Any, steps: list[Step]) -> list[Json]:
+    heard, told = list[Json](), iter(connection)
+    too_late = threading.Timer(SECONDS, connection.close)  # after which there is no next event
+    too_late.start()
+    for events, awaited in steps:
+        for event in events:
+            call(connection, event)
+        heard.append(next(told).to_dict())
+        while heard[-1]["type"] != awaited:
+            heard.append(next(told).to_dict())
+    too_late.cancel()
+    return heard
 
 
-BROWSER = """
-async ([address, token]) => {
-  const socket = new WebSocket(address, ["realtime", "openai-insecure-api-key." + token]);
-  const heard = [];
-  await new Promise((resolve, reject) => {
-    socket.onerror = () => reject(new Error("the socket failed"));
-    socket.onmessage = ({ data }) => {
-      const event = JSON.parse(data);
-      heard.push(event);
-      if (event.type === "session.created") {
-        socket.send(JSON.stringify({ type: "response.create", response: { instructions: "Hello." } }));
-      }
-      if (event.type === "response.done") resolve();
-    };
-  });
-  socket.close();
-  return { protocol: socket.protocol, heard };
-}
-"""
+async def exchange_async(connection: Any, steps: list[Step]) -> list[Json]:
+    heard, told = list[Json](), aiter(connection)
+    for events, awaited in steps:
+        for event in events:
+            await call(connection, event)
+        heard.append((await anext(told)).to_dict())
+        while heard[-1]["type"] != awaited:
+            heard.append((await anext(told)).to_dict())
+    return heard
 
 
-def test_a_browser_connects_with_its_key_as_a_subprotocol(here: tuple[Running, TonePipeline]) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        page = browser.new_page()
-        page.goto(f"{here[0].url}/health")
-        address = here[0].url.replace("http", "ws") + "/v1/realtime"
-        told = page.evaluate(BROWSER, [address, ALICE])
-        browser.close()
-    assert told["protocol"] == "realtime"
-    check_hello(told["heard"])
+def test_the_sync_client(house: Running) -> None:
+    with (
+        openai.OpenAI(base_url=f"{house.url}/v1", api_key=ALICE) as client,
+        client.realtime.connect(model="gpt-realtime") as connection,
+    ):
+        check_exchange(exchange(connection, EXCHANGE))
 
 
-def test_pythons_agents_hear_what_they_wrote(here: tuple[Running, TonePipeline]) -> None:
-    agents = pytest.importorskip("agents.realtime", reason="openai-agents is not installed")
+def test_the_async_client(house: Running) -> None:
+    async def talk() -> list[Json]:
+        async with (
+            openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key=ALICE) as client,
+            client.realtime.connect(model="gpt-realtime") as connection,
+        ):
+            return await asyncio.wait_for(exchange_async(connection, EXCHANGE), SECONDS)
 
-    async def talk() -> tuple[int, list[str]]:
-        agent = agents.RealtimeAgent(name="Speaker", instructions="Say it.")
-        runner = agents.RealtimeRunner(agent)
-        address = here[0].url.replace("http", "ws") + "/v1/realtime"
-        audio, errors = 0, []
-        async with await runner.run(model_config={"url": address, "api_key": ALICE}) as session:
-            await session.send_message("Hello.")
-            async for event in session:
-                if event.type == "audio":
-                    audio += len(event.audio.data)
-                elif event.type == "error":
-                    errors.append(str(event.error))
-                elif event.type == "audio_end":
-                    return audio, errors
-        return audio, errors
+    check_exchange(asyncio.run(talk()))
 
-    audio, errors = asyncio.run(talk())
-    assert errors == []
-    assert audio / 48_000 == pytest.approx(1.1, abs=0.001)
+
+def test_the_beta_client(house: Running) -> None:
+    """It speaks wss alone, unless it is told an address for its sockets."""
+    sockets = f"{house.url.replace('http', 'ws')}/v1"
+    with (
+        openai.OpenAI(base_url=f"{house.url}/v1", api_key=ALICE, websocket_base_url=sockets) as client,
+        client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection,
+    ):
+        check_exchange(exchange(connection, BETA_EXCHANGE), beta=True)

@@ -1,6 +1,5 @@
 """A service that speaks TLS: OpenAI's client of npm connects to no other one. serving/tls.py."""
 
-import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 from npm_fixtures import npm_package
-from realtime_service_fixtures import check_hello, run, speaking
+from realtime_exchange_fixtures import check_exchange, write_exchange
+from realtime_service_fixtures import run, speaking
 from serving_fixtures import ALICE
 
 from models.errors import InvalidRequest
@@ -26,11 +26,13 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         yield running.url, folder / "tls" / "self-signed.pem"
 
 
-def test_npm_openai_speaks_over_tls(request: pytest.FixtureRequest, secured: tuple[str, Path]) -> None:
-    folder = npm_package(request.config, "openai", "ws")
-    url, certificate = secured
-    command = ["node", str(HERE / "realtime_npm.mjs"), str(folder), "openai", url, ALICE]
-    check_hello(json.loads(run(command, NODE_EXTRA_CA_CERTS=str(certificate))))
+def test_npms_client_trusts_the_certificate(
+    pytestconfig: pytest.Config, secured: tuple[str, Path], tmp_path: Path
+) -> None:
+    folder, (url, certificate) = npm_package(pytestconfig, "openai", "ws"), secured
+    write_exchange(tmp_path / "exchange.txt")
+    command = ("node", HERE / "realtime_npm.mjs", folder, url, ALICE, tmp_path / "exchange.txt")
+    check_exchange(run(*command, NODE_EXTRA_CA_CERTS=str(certificate)))
 
 
 def test_the_certificate_is_for_this_machine_and_its_key_for_its_owner(secured: tuple[str, Path]) -> None:
