@@ -19,14 +19,20 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def browser():
+def more_arguments() -> list[str]:
+    """Of Chromium; a module may have its own."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def browser(more_arguments):
     """Of each module: while Playwright runs, no other test could start an event loop in this thread."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium")
     playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS + more_arguments)
         yield browser
         browser.close()
 

@@ -94,17 +94,28 @@ export class Api {
     return arrived((await this.#send(path, options)).json());
   }
 
-  /** Ask, with the token, until it is not the token that is refused. Raises ApiError, or AbortError. */
-  async #send(path, options = {}) {
+  /** What `attempt(token)` resolves with; it is made anew as long as it is the token that is refused. */
+  async admitted(attempt) {
     for (;;) {
       const token = this.#tokens.value;
+      try {
+        return await attempt(token);
+      } catch (error) {
+        if (error.status !== 401) throw error;
+        if (this.#tokens.value === token) await this.#tokens.ask(Boolean(token));
+      }
+    }
+  }
+
+  /** Raises ApiError, or AbortError. */
+  async #send(path, options = {}) {
+    return this.admitted(async (token) => {
       const authorization = token ? { Authorization: `Bearer ${token}` } : {};
       const asked = fetch(path, { ...options, headers: { ...options.headers, ...authorization } });
       const response = await arrived(asked, "The server cannot be reached. Check the connection.");
-      if (response.ok) return response;
-      if (response.status !== 401) throw await refusal(response);
-      if (this.#tokens.value === token) await this.#tokens.ask(Boolean(token));
-    }
+      if (!response.ok) throw await refusal(response);
+      return response;
+    });
   }
 }
 

@@ -12,6 +12,7 @@ import { Prediction } from "./prediction.js";
 import { Problems } from "./problems.js";
 import { Result } from "./result.js";
 import { fieldsOf } from "./schema.js";
+import { Talk } from "./talk.js";
 import { Token } from "./token.js";
 import { Voice } from "./voice.js";
 
@@ -24,6 +25,7 @@ const editor = new Editor(memory.get("text", ""), (text) => {
 const voice = new Voice(api, memory.get("voice", null));
 const result = new Result(api);
 const history = new History(api);
+const talk = new Talk(api, memory.get("talk", "s1"));
 const controls = new Controls(memory.get("values", {}), (values, changed) => {
   memory.set("values", values);
   problems.clear(changed);
@@ -101,11 +103,15 @@ function listen() {
     memory.set("voice", voice.chosen);
     problems.clear(voiceField.name);
   });
+  talk.addEventListener("begin", () => result.player.pause());
+  talk.addEventListener("choose", () => memory.set("talk", talk.voice));
+  window.addEventListener("pagehide", () => talk.end());
   history.addEventListener("open", ({ detail }) => present(new Prediction(api, detail), true));
   history.addEventListener("reuse", ({ detail }) => reuse(detail));
   document.addEventListener("keydown", (event) => {
     if (event.isComposing) return; // Enter and Escape belong to the input method
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
+    else if (event.key === "Escape" && talk.busy) talk.cancel();
     else if (event.key === "Escape" && running()) cancel();
     else return;
     event.preventDefault();

@@ -1,4 +1,4 @@
-// Bytes as they come → 16-bit samples. Knows no request, no sample rate and no player.
+// 16-bit samples from bytes as they come, and to and from base64. Knows no request, no sample rate and no player.
 
 const BYTES_PER_SAMPLE = 2;
 
@@ -18,6 +18,17 @@ export async function* samplesOf(pieces, skip = 0) {
     // Every browser that runs this page is little-endian, as the bytes are.
     if (whole) yield new Int16Array(bytes.buffer, 0, whole / BYTES_PER_SAMPLE);
   }
+}
+
+/** What JSON can carry of little-endian 16-bit mono. */
+export function toBase64(samples) {
+  const bytes = new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
+  return btoa(String.fromCharCode(...bytes)); // of a block: a function takes no more arguments than 65,535
+}
+
+/** Whole samples alone. */
+export function fromBase64(text) {
+  return new Int16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 }
 
 /** Both in a buffer of their own, so that samples are aligned. */

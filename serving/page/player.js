@@ -64,6 +64,13 @@ export class Player extends EventTarget {
     this.#rest();
   }
 
+  /** Let the speakers go, until it plays again. */
+  close() {
+    this.pause();
+    this.#context?.close();
+    this.#context = null;
+  }
+
   seek(seconds) {
     if (!this.#sound?.sampleRate) return;
     const { playing } = this;
