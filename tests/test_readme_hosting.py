@@ -51,7 +51,7 @@ def test_every_option_and_variable_that_is_named_is_there() -> None:
     variables = {f.metadata.get("env", f"PARLEY_{f.name.upper()}") for f in fields(Settings)}
     named = set(re.findall(r"--[a-z][a-z-]+", HOSTING)), set(re.findall(r"\bPARLEY_[A-Z_]+|\bDATABASE_URL", HOSTING))
     assert {"--no-auth", "--tokens-file"} <= named[0] <= options | {"--help"}
-    assert {"PARLEY_PUBLIC_URL", "DATABASE_URL"} <= named[1] <= variables | {"PARLEY_MODEL"}
+    assert {"PARLEY_PUBLIC_URL", "DATABASE_URL"} <= named[1] <= variables | {"PARLEY_MODEL", "PARLEY_MODELS_IN_MEMORY"}
 
 
 def test_each_door_is_shown_in_each_language() -> None:
