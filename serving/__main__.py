@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = options.pop("command")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("dbos").setLevel(logging.WARNING)
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it tells of every recording that it hears
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes whole URLs, signatures and all
     try:
         if command == "token":

@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from listening_fixtures import clip, clip_24k
 from realtime_fixtures import judge, kinds, only
 from serving_fixtures import AUTH, served
 
 from models.listening import transcribe
-
-__all__ = ["clip", "clip_24k"]  # fixtures
 
 LISTENING = {
     "transcription": {"model": "whisper-1", "language": "en"},

@@ -3,7 +3,12 @@
 import asyncio
 import base64
 import json
+import re
+import subprocess
+import sys
+import wave
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +19,7 @@ from audio_fixtures import pitch
 from realtime_fixtures import judge, kinds
 from realtime_service_fixtures import TonePipeline, speaking
 from serving_fixtures import ALICE, Running, served
+from speech_fixtures import recording
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -141,6 +147,36 @@ def test_a_committed_item_is_the_voice_prompt_of_the_request(
     assert (request.input, request.audio_prompt_transcription) == ("[S1] Hi.", "[S1] Hm.")
     assert isinstance(request.audio_prompt, bytes)
     assert request.audio_prompt[:4] == b"RIFF"
+
+
+@pytest.mark.parametrize("transcript", ["[S1] Hm.", ""])
+def test_a_stored_voice_is_named_or_told_by_its_id(
+    here: tuple[Running, TonePipeline], opened: Callable[..., Sockets], tmp_path: Path, transcript: str
+) -> None:
+    name = f"Ann {bool(transcript)}"
+    with here[0].client() as client:
+        form = {"name": name, "consent": "Ann agreed.", "transcript": transcript}
+        stored = client.post("/v1/audio/voices", data=form, files={"audio_sample": recording(tmp_path)})
+        assert stored.status_code == 200, stored.text
+    socket = opened()
+    for voice in (name, {"id": stored.json()["id"]}):
+        say(socket, "response.create", response={"instructions": "Hi.", "audio": {"output": {"voice": voice}}})
+        while (event := hear(socket))["type"] != "response.done":
+            pass
+        assert event["response"]["status"] == "completed", event
+        request = here[1].requests[-1]
+        assert (request.input, request.audio_prompt_transcription) == ("[S1] Hi.", transcript)
+        assert isinstance(request.audio_prompt, bytes)
+        assert request.audio_prompt[:4] == b"fLaC"
+
+
+def test_the_snippet_of_the_readme_does_what_it_says(here: tuple[Running, TonePipeline], tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (snippet,) = re.findall(r"<!-- realtime python -->\n```python\n(.*?)```", readme, re.DOTALL)
+    text = snippet.replace("http://127.0.0.1:8000", here[0].url).replace("TOKEN", ALICE)
+    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True, timeout=60)
+    with wave.open(str(tmp_path / "hello.wav")) as file:
+        assert file.getnframes() / file.getframerate() == pytest.approx(0.1 * len("[S2] Hello there."), abs=0.001)
 
 
 # How a socket is opened

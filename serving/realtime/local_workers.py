@@ -93,12 +93,7 @@ class LocalWorkers:
         return [{"name": "requests", "limit": limit, "remaining": remaining, "reset_seconds": seconds}]
 
     def _prompt(self, voice: Voice) -> VoicePrompt:
-        if not voice.transcript:
-            raise InvalidRequest(
-                "voice",
-                f"is {voice.name!r}, which has no transcript, and the model needs the words of a recording to clone "
-                f'its voice. Send them first: POST /v1/audio/voices/{voice.id} with {{"transcript": …}}.',
-            )
+        """Where nobody has written down what it says, whoever speaks listens to it."""
         file = self.service.files.get(voice.file)
         if file is None:
             raise InvalidRequest("voice", f"is {voice.name!r}, whose recording has been deleted.")

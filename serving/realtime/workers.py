@@ -28,7 +28,7 @@ class Segment(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class VoicePrompt:
-    """A recording to speak like: the bytes of a file, and the words it says, "[S1] …"."""
+    """A recording to speak like: the bytes of a file, and the words it says, "[S1] …"; "" where nobody has said."""
 
     audio: bytes
     transcript: str
