@@ -31,8 +31,15 @@ from serving.work.backend import Backends
 log = logging.getLogger("parley")
 
 # The other implementations of sockets do not answer the client of Java's own library, which sends a length of no body;
-# an event may hold 15 MiB of audio in base64. Pings tell a client that is gone from one that is silent.
-SOCKETS: dict[str, Any] = {"ws": "wsproto", "ws_max_size": 32 << 20, "ws_ping_interval": 20.0, "ws_ping_timeout": 20.0}
+# an event may hold 15 MiB of audio in base64. Pings tell a client that is gone from one that is silent. Compressed, 64
+# KiB become 64 MiB before anybody counts them, and audio does not get smaller for the milliseconds that it takes.
+SOCKETS: dict[str, Any] = {
+    "ws": "wsproto",
+    "ws_max_size": 32 << 20,
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 20.0,
+    "ws_per_message_deflate": False,
+}
 UNFINISHED_ANSWER = "ASGI callable returned without completing response."
 
 

@@ -187,8 +187,12 @@ class Client:
         judge(event, beta=self._beta)
         self.told.append(event)
 
-    def drop(self, is_stale: Callable[[dict[str, Any]], bool]) -> None:
-        self.told = [event for event in self.told if not is_stale(event)]
+    def drop_deltas(self, response_id: str) -> None:
+        self.told = [
+            event
+            for event in self.told
+            if not event["type"].endswith(".delta") or event.get("response_id") != response_id
+        ]
 
     def says(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         """An event of the client's → what it is told at once."""

@@ -147,7 +147,7 @@ def _nested(given: Json, names: Mapping[str, str], whole: str) -> Json:
             value = FORMATS[value]
         if name == "modalities" and isinstance(value, list):
             value = ["audio"] if "audio" in value else value
-        *outer, last = names.get(name, name).split(".")
+        *outer, last = names[name].split(".") if name in names else [name]
         place = nested
         for step in outer:
             place = place.setdefault(step, {})

@@ -1,6 +1,7 @@
 """Every event that a client may send, in the GA dialect, and the text of one → the event, or the fault in it."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from serving.realtime.settings import LONGEST_INSTRUCTIONS, AudioFormat, Modalit
 
 LONGEST_EVENT_ID = 512  # characters
 MOST_COMMAS = 100_000  # of an event: reading many values takes long, under Python's global lock
+MOST_DEPTH = 64  # of objects and arrays in each other: who reads or writes deeper ones stops at limits of his own
 BUFFER_FOR_CALLS = (
     "'output_audio_buffer.clear' is for WebRTC and SIP; over WebSocket the client itself holds the audio."
 )
@@ -123,11 +125,13 @@ def parse_json(text: str) -> Json:
     if text.count(",") > MOST_COMMAS:
         raise Fault("invalid_event", f"The event holds more than {MOST_COMMAS} commas, the most that are read.")
     try:
-        event = json.loads(text, parse_constant=_no_constant)
+        event = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Fault("invalid_json", "The event is no JSON that can be read.") from error
     if not isinstance(event, dict):
         raise Fault("invalid_event", "An event must be a JSON object.")
+    if text.count("{") + text.count("[") > MOST_DEPTH and _is_deeper(event, MOST_DEPTH):
+        raise Fault("invalid_event", f"The event is nested more than {MOST_DEPTH} deep, the most that is read.")
     if "type" not in event:
         raise Fault("invalid_event", "The 'type' field is missing.")
     return event
@@ -151,3 +155,21 @@ def event_id_of(event: Json) -> str | None:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(number: str) -> float:
+    """1e999 is JSON, but what it becomes could not be shown again."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is no number that can be kept")
+    return value
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most + 1):
+        level = [one for one in level if isinstance(one, dict | list)]
+        if not level:
+            return False
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return True

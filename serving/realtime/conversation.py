@@ -91,6 +91,10 @@ class Item:
     def letters(self) -> int:
         return sum(len(part.text or "") for part in self.parts) + sum(len(str(value)) for value in self.fields.values())
 
+    def forget_audio(self) -> None:
+        for part in self.parts:
+            part.samples = None
+
     def to_json(self, *, with_audio: bool = False) -> Json:
         shown: Json = {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status}
         if self.type == "message":
@@ -144,7 +148,10 @@ class Conversation:
         return self._found(item_id, "retrieve", "retrieving")
 
     def delete(self, item_id: str) -> None:
-        del self._items[self._found(item_id, "delete", "deleting").id]
+        """Its audio too: whoever still waits to transcribe it has none to hear."""
+        item = self._found(item_id, "delete", "deleting")
+        del self._items[item.id]
+        item.forget_audio()
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
         """Cut what an assistant said to what was heard of it; its transcript goes, for nobody knows how far it went."""
@@ -175,13 +182,13 @@ class Conversation:
         for item in list(self)[:-1]:
             if audio <= MOST_AUDIO:
                 break
-            for part in item.parts:
-                audio -= 0 if part.samples is None else part.samples.nbytes
-                part.samples = None
+            audio -= sum(part.samples.nbytes for part in item.parts if part.samples is not None)
+            item.forget_audio()
         letters = sum(item.letters for item in self)
         while len(self) > 1 and (len(self) > MOST_ITEMS or letters > MOST_TEXT):
             oldest = self._items.pop(next(iter(self._items)))
             letters -= oldest.letters
+            oldest.forget_audio()
 
 
 def new_item_id() -> str:

@@ -9,7 +9,7 @@ import soxr
 from serving.realtime.audio_formats import Samples, Sound, to_samples, to_sound
 from serving.realtime.buffer import InputAudioBuffer, Stretch
 from serving.realtime.settings import AudioInput, wire_of
-from serving.realtime.turns import Began, Ended, TurnTaker
+from serving.realtime.turns import Began, Detector, Ended, TurnTaker
 from serving.realtime.workers import HEARING_RATE, Denoiser, Workers
 
 DENOISER_RATE = 24_000  # Hz
@@ -24,7 +24,7 @@ class Turn:
 
 
 class Ear:
-    """One session's. Raises Fault where an append or a commit cannot be."""
+    """One session's. Raises Fault where an append or a commit cannot be; ParleyError where a model is away."""
 
     def __init__(self, workers: Workers, settings: AudioInput) -> None:
         self._workers = workers
@@ -32,8 +32,8 @@ class Ear:
         self._turns: TurnTaker | None = None
         self.buffer = InputAudioBuffer(wire_of(settings.format))
         self.keep_from: int | None = None  # audio from here on is wanted, whoever speaks
-        self._configure_noise(settings)
-        self._configure_turns(settings)
+        self.buffer.filter_with(self._noise_filter(settings))
+        self._configure_turns(settings, self._detector(settings))
 
     @property
     def speaking(self) -> bool:
@@ -46,20 +46,54 @@ class Ear:
         return self._turns is not None
 
     def configure(self, settings: AudioInput) -> None:
-        """From the next sample on."""
-        before, self._settings = self._settings, settings
-        if wire_of(settings.format) is not self.buffer.wire:
-            self.buffer.change_format(wire_of(settings.format))
+        """From the next sample on; `release` first what would be dropped.
+
+        Raises ParleyError where what it takes is not installed; nothing has changed then.
+        """
+        wire = wire_of(settings.format)
+        moves = wire is not self.buffer.wire
+        filters = self._filters_anew(settings)
+        chosen = self._noise_filter(settings) if filters else None
+        detector = self._detector(settings) if moves or self._turns is None else None
+        if moves:
+            self.buffer.change_format(wire)
             self._turns = None
             self.keep_from = None
-            self._configure_noise(settings)
-        elif settings.noise_reduction != before.noise_reduction:
-            self._configure_noise(settings)
-        self._configure_turns(settings)
+        if filters:
+            self.buffer.filter_with(chosen)
+        self._configure_turns(settings, detector)
+        self._settings = settings
+
+    def release(self, settings: AudioInput) -> Iterator[Began | Turn]:
+        """What noise reduction still holds, where these settings take another one → what it begins and ends."""
+        if self._filters_anew(settings):
+            yield from self._hear(self.buffer.settle())
 
     def append(self, audio: str) -> Iterator[Began | Turn]:
         """What it begins and ends. Base64 in the input's format."""
-        samples = self.buffer.append(audio)
+        yield from self._hear(self.buffer.append(audio))
+
+    def commit(self) -> Stretch:
+        """All there is."""
+        heard = self.buffer.end
+        stretch = self.buffer.commit()
+        self._spoken_for(stretch.samples[heard - stretch.start :])
+        return stretch
+
+    def take_silence(self) -> Stretch:
+        """All there is, however little."""
+        late = self.buffer.settle()
+        stretch = self.buffer.take(self.buffer.start, self.buffer.end)
+        self._spoken_for(late)
+        return stretch
+
+    def clear(self) -> None:
+        late = self.buffer.settle()
+        self.buffer.clear()
+        self._spoken_for(late)
+
+    def _hear(self, samples: Samples) -> Iterator[Began | Turn]:
+        """Samples that the buffer has just been given."""
         if self._turns is None:
             return
         for event in self._turns.hear(samples):
@@ -67,50 +101,42 @@ class Ear:
             if isinstance(event, Ended):
                 yield Turn(self.buffer.take(self.buffer.start, position))
             else:
+                self.keep_from = None
                 self.buffer.drop_before(position)  # so that a turn is what the buffer holds, until it ends
                 yield Began(position)
         if not self.speaking:
             wanted = self._turns.needed_from
             self.buffer.drop_before(wanted if self.keep_from is None else min(wanted, self.keep_from))
 
-    def commit(self) -> Stretch:
-        """All there is."""
-        stretch = self.buffer.commit()
-        self._spoken_for()
-        return stretch
-
-    def take_silence(self) -> Stretch:
-        """All there is, however little."""
-        self.buffer.settle()
-        stretch = self.buffer.take(self.buffer.start, self.buffer.end)
-        self._spoken_for()
-        return stretch
-
-    def clear(self) -> None:
-        self.buffer.clear()
-        self._spoken_for()
-
-    def _spoken_for(self) -> None:
+    def _spoken_for(self, late: Samples) -> None:
+        """late: the last of them, which noise reduction still held. They pass too, or the clock of turns would lag."""
         self.keep_from = None
         if self._turns is not None:
             self._turns.spoken_for()
-
-    def _configure_noise(self, settings: AudioInput) -> None:
-        wanted = settings.noise_reduction
-        chosen = None if wanted is None else NoiseFilter(self._workers.denoiser(wanted.type), self.buffer.rate)
-        late = self.buffer.filter_with(chosen)
-        if self._turns is not None:
-            for _ in self._turns.hear(late):  # a few milliseconds: what they begin is heard of with the next frame
+            for _ in self._turns.hear(late):
                 pass
+            self._turns.spoken_for()
 
-    def _configure_turns(self, settings: AudioInput) -> None:
+    def _filters_anew(self, settings: AudioInput) -> bool:
+        before = self._settings
+        return wire_of(settings.format) is not self.buffer.wire or settings.noise_reduction != before.noise_reduction
+
+    def _noise_filter(self, settings: AudioInput) -> "NoiseFilter | None":
+        wanted = settings.noise_reduction
+        rate = wire_of(settings.format).rate
+        return None if wanted is None else NoiseFilter(self._workers.denoiser(wanted.type), rate)
+
+    def _detector(self, settings: AudioInput) -> Detector | None:
+        return None if settings.turn_detection is None else self._workers.detector(wire_of(settings.format).rate)
+
+    def _configure_turns(self, settings: AudioInput, detector: Detector | None) -> None:
+        """detector: for the turns that begin to be heard with these settings."""
         wanted = settings.turn_detection
         if wanted is None:
             self._turns = None
-        elif self._turns is None:
-            detector = self._workers.detector(self.buffer.rate)
+        elif detector is not None:
             self._turns = TurnTaker(wanted, detector, self.buffer.rate, self.buffer.end, self._finished)
-        else:
+        elif self._turns is not None:
             self._turns.configure(wanted)
 
     def _finished(self, start: int, end: int) -> float | None:

@@ -3,7 +3,12 @@
 Clients are built around these: some take any code that they do not know for the end of the session.
 """
 
+import logging
 from collections.abc import Iterable
+
+from models.errors import ParleyError
+
+log = logging.getLogger("parley.realtime")
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -19,6 +24,14 @@ class Fault(Exception):
 
 def invalid_value(param: str, message: str) -> Fault:
     return Fault("invalid_value", message, param)
+
+
+def our_fault(error: Exception) -> Fault:
+    """What the client has not done. It is logged where it is no known one."""
+    if isinstance(error, ParleyError):
+        return Fault(SERVER_ERROR, str(error), kind=SERVER_ERROR)
+    log.error("an event of a client's broke something", exc_info=error)
+    return Fault(SERVER_ERROR, "Something broke on our side. It is logged.", kind=SERVER_ERROR)
 
 
 def not_supported(param: str, value: str, supported: Iterable[str]) -> Fault:

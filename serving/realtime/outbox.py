@@ -1,17 +1,18 @@
-"""Events on their way to one client: put in by any thread, taken out by the loop. Knows no event.
+"""Events on their way to one client: put in by any thread, taken out by the loop as text.
 
 A client that reads more slowly than it is told things would fill the memory: past a mark nothing more is taken in, and
 whoever sends them hears that the client is too slow.
 """
 
 import asyncio
+import json
 import threading
 from collections import deque
-from collections.abc import Callable
 
 from serving.realtime.fields import Json
 
-MOST_LETTERS = 64 << 20  # of what waits: 23 minutes of audio in base64
+# Of the text that waits. One item alone may have 85 MiB: all that the input buffer holds, in base64.
+MOST_LETTERS = 128 << 20
 
 
 class SlowReader(Exception):
@@ -25,39 +26,45 @@ class WaitingEvents:
         self._loop = asyncio.get_running_loop()
         self._there_is_one = asyncio.Event()
         self._lock = threading.Lock()
-        self._waiting: deque[Json] = deque()
+        self._waiting: deque[tuple[str, str | None]] = deque()  # a text, and the response whose delta it is
         self._letters, self._most_letters = 0, most_letters
         self._is_full = self._is_over = False
 
     def send(self, event: Json) -> None:
+        text = text_of(event)
+        delta_of = event.get("response_id") if event["type"].endswith(".delta") else None
         with self._lock:
             if self._is_full:
                 return
-            self._letters += _letters(event)
+            self._letters += len(text)
             self._is_full = self._letters > self._most_letters
-            self._waiting.append(event)
+            self._waiting.append((text, delta_of))
         self._wake()
 
-    def drop(self, is_stale: Callable[[Json], bool]) -> None:
+    def drop_deltas(self, response_id: str) -> None:
         with self._lock:
-            self._waiting = deque(event for event in self._waiting if not is_stale(event))
-            self._letters = sum(map(_letters, self._waiting))
+            self._waiting = deque(waiting for waiting in self._waiting if waiting[1] != response_id)
+            self._letters = sum(len(text) for text, _ in self._waiting)
 
     def end(self) -> None:
         """No more comes: `next` gives what still waits, then None."""
         self._is_over = True
         self._wake()
 
-    async def next(self) -> Json | None:
+    def check(self) -> None:
+        """Raises SlowReader, also while `next` is not called because what it gave last does not leave."""
+        if self._is_full:
+            raise SlowReader
+
+    async def next(self) -> str | None:
         """Raises SlowReader."""
         while True:
             with self._lock:
-                if self._is_full:
-                    raise SlowReader
+                self.check()
                 if self._waiting:
-                    event = self._waiting.popleft()
-                    self._letters -= _letters(event)
-                    return event
+                    text, _ = self._waiting.popleft()
+                    self._letters -= len(text)
+                    return text
                 self._there_is_one.clear()
             if self._is_over:
                 return None
@@ -68,8 +75,6 @@ class WaitingEvents:
             self._loop.call_soon_threadsafe(self._there_is_one.set)
 
 
-def _letters(event: Json) -> int:
-    """About as many as its JSON has; only audio counts for much."""
-    item = event.get("item")
-    parts = item.get("content", ()) if isinstance(item, dict) else ()
-    return 500 + len(event.get("delta", "")) + sum(len(part.get("audio", "")) for part in parts)
+def text_of(event: Json) -> str:
+    """What it quotes may hold half a surrogate pair, which JSON can say and no frame can hold: JSON's escapes stay."""
+    return json.dumps(event, ensure_ascii=True, separators=(",", ":"))

@@ -4,12 +4,10 @@ One lock guards all that it has: events of the client, words and sounds from the
 threads of their own, and each is heard to its end before the next.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from models.errors import ParleyError
 from serving.realtime import client_events as asked
 from serving.realtime import server_events as say
 from serving.realtime.audio_formats import Samples
@@ -18,7 +16,7 @@ from serving.realtime.buffer import Stretch, decoded
 from serving.realtime.client_events import ClientEvent, ResponseParams, event_id_of, parse_event, parse_json
 from serving.realtime.conversation import Conversation, Item, Part, item_of, new_item_id
 from serving.realtime.ear import Ear, Turn
-from serving.realtime.faults import SERVER_ERROR, Fault, invalid_value
+from serving.realtime.faults import Fault, invalid_value, our_fault
 from serving.realtime.fields import Json
 from serving.realtime.items import ItemReference
 from serving.realtime.response import Response
@@ -29,8 +27,6 @@ from serving.realtime.transcribing import Transcribing
 from serving.realtime.turns import Began
 from serving.realtime.workers import Outbox, Workers
 from serving.storage.ids import new_id
-
-log = logging.getLogger("parley.realtime")
 
 SESSION_SECONDS = 3600.0
 
@@ -77,16 +73,18 @@ class Session:
             except Fault as fault:
                 self._tell(fault, event_id_of(event))
             except Exception as error:
-                known = isinstance(error, ParleyError)
-                if not known:
-                    log.exception("an event of a client's broke something")
-                told = str(error) if known else "Something broke on our side. It is logged."
-                self._tell(Fault("server_error", told, kind=SERVER_ERROR), event_id_of(event))
+                self._tell(our_fault(error), event_id_of(event))
 
     def refuse(self, fault: Fault) -> None:
         """Tell the client of what was no event at all."""
         with self._lock:
             self._tell(fault, None)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `tick` may have something to do: a look without the lock, which a long append holds for long."""
+        idle_at = self._idle_at
+        return self._clock() >= (self._expires_at if idle_at is None else min(idle_at, self._expires_at))
 
     def tick(self) -> None:
         """To be called now and then, ten times a second for one: what the clock alone brings about."""
@@ -105,6 +103,7 @@ class Session:
         with self._lock:
             self.over = True
             self._speaking.close()
+            self._transcribing.close()
 
     def _take(self, event: ClientEvent) -> None:
         match event:
@@ -139,13 +138,16 @@ class Session:
 
     def _append(self, event: asked.Append) -> None:
         for heard in self._ear.append(event.audio):
-            if isinstance(heard, Began):
-                self._began(heard)
-            else:
-                self._ended(heard)
+            self._heard(heard)
+
+    def _heard(self, heard: Began | Turn) -> None:
+        if isinstance(heard, Began):
+            self._began(heard)
+        else:
+            self._ended(heard)
 
     def _began(self, began: Began) -> None:
-        self._idle_at = None
+        self._await_nobody()
         self._turn_id = new_item_id()
         self._send(say.SpeechStarted(audio_start_ms=self._ear.buffer.ms(began.position), item_id=self._turn_id))
         if self._turn_detection.interrupt_response:
@@ -164,7 +166,7 @@ class Session:
         """Nobody has spoken since the last response: an item of that silence, and another response."""
         self._idle_at = None
         if self._ear.speaking or not self._ear.detects:
-            return
+            return  # whoever speaks will end
         stretch, item_id, ms = self._ear.take_silence(), new_item_id(), self._ear.buffer.ms
         self._send(
             say.TimeoutTriggered(audio_start_ms=ms(stretch.start), audio_end_ms=ms(stretch.end), item_id=item_id)
@@ -212,7 +214,7 @@ class Session:
     def _respond(self, params: ResponseParams) -> None:
         if not isinstance(self.settings, RealtimeSettings):
             raise invalid_value("type", "A transcription session has no responses.")
-        self._idle_at = None
+        self._await_nobody()
         self._speaking.begin(params, self.settings, self._context(params))
 
     def _respond_if_there_is_something(self) -> None:
@@ -247,6 +249,10 @@ class Session:
             self._idle_at = self._clock() + response.seconds + detection.idle_timeout_ms / 1000
             self._ear.keep_from = self._ear.buffer.end
 
+    def _await_nobody(self) -> None:
+        """Silence is silence again, and not kept."""
+        self._idle_at = self._ear.keep_from = None
+
     # The session itself
 
     def _update(self, given: Any) -> None:
@@ -262,8 +268,12 @@ class Session:
                     "session.audio.output.voice",
                 )
         if settings.audio.input != self.settings.audio.input:
+            for heard in self._ear.release(settings.audio.input):
+                self._heard(heard)
             self._ear.configure(settings.audio.input)
         self.settings = settings
+        if getattr(self._turn_detection, "idle_timeout_ms", None) is None:
+            self._await_nobody()
         self._send(say.SessionUpdated(session=self._shown()))
 
     def _shown(self) -> Json:

@@ -5,7 +5,6 @@ minutes of speech in it take longer to listen to, while other sessions go on.
 """
 
 import asyncio
-import json
 import logging
 import time
 from contextlib import suppress
@@ -18,11 +17,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from models.errors import Overloaded, ParleyError
 from serving.realtime.client_secrets import Grant
-from serving.realtime.faults import SERVER_ERROR, Fault
-from serving.realtime.fields import Json
+from serving.realtime.faults import Fault, our_fault
 from serving.realtime.local_workers import Background, LocalWorkers
 from serving.realtime.opening import TRY_AGAIN, Opening, Refused, let_in, too_many
-from serving.realtime.outbox import SlowReader, WaitingEvents
+from serving.realtime.outbox import SlowReader, WaitingEvents, text_of
 from serving.realtime.server_events import Error, ErrorDetails
 from serving.realtime.session import Session
 from serving.service import Service
@@ -32,6 +30,8 @@ from serving.web.gate import Gate
 log = logging.getLogger("parley.realtime")
 
 TICK_SECONDS = 0.1
+STALLED_SECONDS = 30.0  # in which a client reads nothing of what it is sent
+CLOSE_SECONDS = 5.0  # for it to take the close
 NORMAL, TOO_SLOW = 1000, 1008
 NO_TEXT = Fault("invalid_event", "Expected a text WebSocket message; binary frames are not supported.")
 HEARING_THREADS = 40
@@ -68,9 +68,7 @@ async def connect(socket: WebSocket) -> None:
         except Refused as refusal:
             await _refuse(socket, refusal)
         except ParleyError as error:  # what listens cannot be opened here
-            await _refuse(
-                socket, Refused(Fault("server_error", str(error), kind=SERVER_ERROR), TRY_AGAIN, "server_error")
-            )
+            await _refuse(socket, Refused(our_fault(error), TRY_AGAIN, "server_error"))
     log.info("a realtime session ended after %.1f s", time.monotonic() - started)
 
 
@@ -88,8 +86,9 @@ async def _serve(socket: WebSocket, opening: Opening, grant: Grant) -> None:
             await _hear(socket, session, realtime.threads)
     except* (WebSocketDisconnect, SlowReader, _Ended) as ended:
         code, reason = (TOO_SLOW, "read too slowly") if ended.subgroup(SlowReader) else (NORMAL, "")
-        with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
-            await socket.close(code, reason)
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # it is closed already, or nobody reads
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await socket.close(code, reason)
     finally:
         session.close()
 
@@ -109,25 +108,27 @@ async def _hear(socket: WebSocket, session: Session, threads: CapacityLimiter) -
 
 
 async def _tell(socket: WebSocket, outbox: WaitingEvents) -> None:
-    while (event := await outbox.next()) is not None:
-        await socket.send_text(_text(event))
+    """Pings cannot tell of a client that has stopped reading: they wait behind what it has not read."""
+    while (text := await outbox.next()) is not None:
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await socket.send_text(text)
+        except TimeoutError as error:
+            raise SlowReader from error
     raise _Ended
 
 
 async def _tick(session: Session, outbox: WaitingEvents, threads: CapacityLimiter) -> None:
     while not session.over:
         await asyncio.sleep(TICK_SECONDS)
-        await to_thread.run_sync(session.tick, limiter=threads)
+        outbox.check()
+        if session.is_due:
+            await to_thread.run_sync(session.tick, limiter=threads)
     outbox.end()
 
 
 async def _refuse(socket: WebSocket, refusal: Refused) -> None:
     fault = refusal.fault
     details = ErrorDetails(type=fault.kind, code=fault.code, message=fault.message, param=fault.param)
-    await socket.send_text(_text(Error(error=details).to_json(f"event_{new_id()}")))
+    await socket.send_text(text_of(Error(error=details).to_json(f"event_{new_id()}")))
     await socket.close(refusal.close_code, refusal.reason)
-
-
-def _text(event: Json) -> str:
-    """What it quotes may hold half a surrogate pair, which JSON can say and no frame can hold: JSON's escapes stay."""
-    return json.dumps(event, ensure_ascii=True, separators=(",", ":"))

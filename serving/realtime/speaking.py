@@ -76,7 +76,7 @@ class Speaking:
         response = self.active if response_id is None else self._running.get(response_id)
         if response is None:
             return False
-        self._outbox.drop(lambda event: event["type"].endswith(".delta") and event.get("response_id") == response.id)
+        self._outbox.drop_deltas(response.id)
         self._end(response, "cancelled", reason=reason)
         return True
 

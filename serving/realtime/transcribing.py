@@ -1,9 +1,14 @@
-"""What items say: each is transcribed once, in the background, with events or silently. Knows no buffer and no turn."""
+"""What items say: each is transcribed once, in the background, with events or silently. Knows no buffer and no turn.
+
+A session has one item transcribed at a time: those of others come in between, however many it commits.
+"""
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from models.errors import GenerationFailed, ParleyError
 from serving.realtime import server_events as say
@@ -15,6 +20,7 @@ from serving.realtime.workers import Workers
 log = logging.getLogger("parley.realtime")
 
 SILENTLY = Transcription()
+MOST_WAITING = 1000  # items of one session: as many as a conversation keeps
 
 
 class Transcribing:
@@ -28,6 +34,8 @@ class Transcribing:
         gone: Callable[[Item], bool],
     ) -> None:
         self._workers, self._send, self._lock, self._gone = workers, send, lock, gone
+        self._waiting: deque[_Job] = deque()
+        self._is_busy = self._is_over = False
 
     def words_of(self, item: Item, wanted: Transcription = SILENTLY, *, told: bool = False) -> Future[str]:
         """What its audio says, begun now unless it has been begun before. told: with events.
@@ -39,11 +47,34 @@ class Transcribing:
         words: Future[str] = Future()
         item.words = words
         part = next((part for part in item.parts if part.is_audio), None)
-        if part is None or item.silent or part.text is not None or part.samples is None:
+        job = _Job(item, part, wanted, told) if part is not None else None
+        if job is None or item.silent or job.part.text is not None or job.part.samples is None:
             self._known(item, part, told)
+        elif len(self._waiting) >= MOST_WAITING:
+            self._fail(job, GenerationFailed(f"{MOST_WAITING} items wait to be transcribed, the most that may."))
         else:
-            self._workers.listen_in_background(lambda: self._hear(item, part, wanted, told))
+            self._waiting.append(job)
+            if not self._is_busy:
+                self._is_busy = True
+                self._workers.listen_in_background(self._work)
         return words
+
+    def close(self) -> None:
+        """Nothing is begun any more, and nobody waits any longer. Call it with the lock held."""
+        self._is_over = True
+        while self._waiting:
+            self._fail(self._waiting.popleft(), GenerationFailed("The session is over."))
+
+    def _work(self) -> None:
+        """In the background: the first that waits. Then those of other sessions have their turn."""
+        with self._lock:
+            job = self._waiting.popleft() if self._waiting else None
+        if job is not None:
+            self._hear(job)
+        with self._lock:
+            self._is_busy = bool(self._waiting)
+            if self._is_busy:
+                self._workers.listen_in_background(self._work)
 
     def _known(self, item: Item, part: Part | None, told: bool) -> None:
         """Without listening: nobody speaks in it, or its client has said what it says."""
@@ -58,47 +89,63 @@ class Transcribing:
         if told:
             self._tell_end(item, part, text)
 
-    def _hear(self, item: Item, part: Part, wanted: Transcription, told: bool) -> None:
-        """In the background."""
-        assert part.wire is not None
+    def _hear(self, job: "_Job") -> None:
+        item = job.item
         assert item.words is not None
         try:
-            text = self._listen(item, part, wanted, told)
+            text = self._listen(job)
         except Exception as error:
-            known = isinstance(error, ParleyError)
-            if not known:
+            if not isinstance(error, ParleyError):
                 log.exception("a transcription failed")
-            failure = error if known else GenerationFailed("The transcription failed.")
+                error = GenerationFailed("The transcription failed.")
             with self._lock:
-                if told and not self._gone(item):
-                    self._send(say.TranscriptionFailed(item_id=item.id, error=_told(failure)))
-            item.words.set_exception(failure)
+                self._fail(job, error)
             return
         with self._lock:
-            part.text = text
-            if told and not self._gone(item):
-                self._tell_end(item, part, text)
+            job.part.text = text
+            if job.told and not self._gone(item):
+                self._tell_end(item, job.part, text)
         item.words.set_result(text)
 
-    def _listen(self, item: Item, part: Part, wanted: Transcription, told: bool) -> str:
-        assert part.samples is not None
-        assert part.wire is not None
+    def _listen(self, job: "_Job") -> str:
+        """Until nobody wants to know any more. What is not told is of a response, which may have its own items."""
+        with self._lock:
+            samples, wire = job.part.samples, job.part.wire
+        if samples is None or wire is None:
+            raise GenerationFailed(f"The audio of item {job.item.id} is not kept any more.")
         text = ""
-        for segment in self._workers.transcribe(hearable(part.samples, part.wire.rate), wanted):
+        for segment in self._workers.transcribe(hearable(samples, wire.rate), job.wanted):
             words = segment.text.strip()
             delta = f" {words}" if text and words else words
             text += delta
             with self._lock:
-                if self._gone(item):
+                if self._is_over or (job.told and self._gone(job.item)):
                     break
-                if told and delta:
-                    self._send(say.TranscriptionDelta(item_id=item.id, delta=delta))
+                if job.told and delta:
+                    self._send(say.TranscriptionDelta(item_id=job.item.id, delta=delta))
         return text
+
+    def _fail(self, job: "_Job", error: ParleyError) -> None:
+        """With the lock held."""
+        assert job.item.words is not None
+        if job.told and not self._gone(job.item):
+            self._send(say.TranscriptionFailed(item_id=job.item.id, error=_told(error)))
+        job.item.words.set_exception(error)
 
     def _tell_end(self, item: Item, part: Part | None, text: str) -> None:
         seconds = 0.0 if part is None else part.milliseconds / 1000
         usage = {"type": "duration", "seconds": seconds}
         self._send(say.TranscriptionCompleted(item_id=item.id, transcript=text, usage=usage))
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """told: with events."""
+
+    item: Item
+    part: Part
+    wanted: Transcription
+    told: bool
 
 
 def _told(error: BaseException) -> dict[str, str | None]:

@@ -108,8 +108,8 @@ class Outbox(Protocol):
 
     def send(self, event: Json) -> None: ...
 
-    def drop(self, is_stale: Callable[[Json], bool]) -> None:
-        """Forget those that have not left yet."""
+    def drop_deltas(self, response_id: str) -> None:
+        """Forget those of this response that have not left yet."""
         ...
 
 
