@@ -18,7 +18,9 @@ from serving.settings import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"
-SNIPPETS = dict(re.findall(r"<!-- (\w+ (?:curl|python|javascript)) -->\n```\w+\n(.*?)```", README, re.DOTALL))
+SNIPPETS = dict(
+    re.findall(r"<!-- ((?!realtime)\w+ (?:curl|python|javascript)) -->\n```\w+\n(.*?)```", README, re.DOTALL)
+)
 HOSTING = README.partition("\n## Hosting\n")[2].partition("\n## ")[0]
 DIALOGUE, SENTENCE = "[S1] Hello. [S2] Hi there.", "[S1] Hello there."
 
@@ -55,7 +57,7 @@ def test_every_option_and_variable_that_is_named_is_there() -> None:
 
 
 def test_each_door_is_shown_in_each_language() -> None:
-    assert set(SNIPPETS) - {"voices curl", "realtime python"} == {
+    assert set(SNIPPETS) - {"voices curl"} == {
         f"{door} {language}"
         for door in ("replicate", "tasks", "speech")
         for language in ("curl", "python", "javascript")

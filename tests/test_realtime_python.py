@@ -3,10 +3,6 @@
 import asyncio
 import base64
 import json
-import re
-import subprocess
-import sys
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,15 +164,6 @@ def test_a_stored_voice_is_named_or_told_by_its_id(
         assert (request.input, request.audio_prompt_transcription) == ("[S1] Hi.", transcript)
         assert isinstance(request.audio_prompt, bytes)
         assert request.audio_prompt[:4] == b"fLaC"
-
-
-def test_the_snippet_of_the_readme_does_what_it_says(here: tuple[Running, TonePipeline], tmp_path: Path) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (snippet,) = re.findall(r"<!-- realtime python -->\n```python\n(.*?)```", readme, re.DOTALL)
-    text = snippet.replace("http://127.0.0.1:8000", here[0].url).replace("TOKEN", ALICE)
-    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True, timeout=60)
-    with wave.open(str(tmp_path / "hello.wav")) as file:
-        assert file.getnframes() / file.getframerate() == pytest.approx(0.1 * len("[S2] Hello there."), abs=0.001)
 
 
 # How a socket is opened
