@@ -77,6 +77,23 @@ def test_a_short_press_or_a_readers_click_listens_until_the_next(open_talk, read
     expect(talk(page, "ready")).to_be_visible()
 
 
+def test_a_finger_holds_it_and_nothing_is_scrolled_or_asked_for(open_talk):
+    page = open_talk(viewport=PHONE, has_touch=True)
+    button(page).scroll_into_view_if_needed()
+    box, fingers = button(page).bounding_box(), page.context.new_cdp_session(page)
+    at, begin = {"x": box["x"] + 40, "y": box["y"] + 20}, page.evaluate("scrollY")
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    expect(talk(page, "listening")).to_be_visible()
+    page.wait_for_timeout(LONG)
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at | {"y": at["y"] - 100}]})
+    expect(button(page)).to_have_attribute("aria-pressed", "true")
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.locator("#talk-turns li")).to_have_text(SAID)
+    assert page.evaluate("scrollY") == begin
+    asked = "document.getElementById('talk-hold').dispatchEvent(new Event('contextmenu', { cancelable: true }))"
+    assert page.evaluate(asked) is False
+
+
 def test_who_speaks_again_interrupts_and_escape_cancels(open_talk, talking, clerk):
     page = open_talk()
     say(page)

@@ -9,6 +9,7 @@ from serving_page_actions_fixtures import result
 from serving_page_talk_actions_fixtures import LEFT, LONG, WATCH, button, say, talk
 
 from models.errors import GenerationFailed, Overloaded
+from serving.realtime import local_workers, session
 
 pytest_plugins = ["serving_page_browser_fixtures", "serving_page_talk_fixtures"]
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
@@ -48,6 +49,16 @@ def test_a_microphone_that_is_refused_is_told_with_the_way_out(open_talk, name, 
     expect(page.get_by_role("alert").filter(has_text=told)).to_be_visible()
     expect(talk(page, "off")).to_be_visible()
     expect(button(page)).to_have_attribute("aria-pressed", "false")
+    assert page.evaluate(LEFT) == 0
+
+
+def test_a_browser_that_cannot_listen_to_it_lets_it_go(open_talk):
+    page = open_talk()
+    error = "new DOMException('The module is gone.', 'AbortError')"
+    page.evaluate(f"() => void (AudioWorklet.prototype.addModule = () => Promise.reject({error}))")
+    button(page).click()
+    told = "The microphone cannot be used: The module is gone. Hold to try again."
+    expect(page.locator("#problem-talk")).to_have_text(told)
     assert page.evaluate(LEFT) == 0
 
 
@@ -140,6 +151,27 @@ def test_where_nothing_was_understood_it_says_so_and_stays_ready(open_talk, cler
     expect(page.locator("#problem-talk")).to_contain_text(told)
     expect(talk(page, "ready")).to_be_visible()
     expect(page.locator("#talk-turns li")).to_have_count(0)
+
+
+def test_a_session_that_the_server_ends_is_told_in_its_words(open_talk, monkeypatch):
+    monkeypatch.setattr(session, "SESSION_SECONDS", 0.5)
+    page = open_talk()
+    button(page).click()
+    told = "Your session hit the maximum duration of 60 minutes. Hold the button to connect again."
+    expect(page.locator("#problem-talk")).to_have_text(told)
+    assert page.evaluate(LEFT) == 0
+
+
+def test_a_response_that_the_server_refuses_is_told_in_its_words(open_talk, monkeypatch):
+    def refuse(worker):
+        raise Overloaded("You have heard a lot. Come back tomorrow.")
+
+    page = open_talk()
+    monkeypatch.setattr(local_workers.LocalWorkers, "count_response", refuse)
+    say(page)
+    expect(page.locator("#problem-talk")).to_have_text("You have heard a lot. Come back tomorrow.")
+    expect(talk(page, "ready")).to_be_visible()
+    expect(page.locator("#talk-turns li")).to_have_count(1)
 
 
 def test_what_the_server_cannot_do_is_told_in_its_words(open_talk, talking, clerk, monkeypatch):

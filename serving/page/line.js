@@ -12,7 +12,8 @@ const KEY = "openai-insecure-api-key."; // a browser's socket can send no header
 const STATUSES = { 3000: 401, 1013: 429 }; // codes of a close that refuses → what HTTP would say
 const NORMAL = 1000; // of a close: the server itself has ended the session, and said why
 const UNREACHED = "The server cannot be reached. Check the connection, then hold again.";
-const BROKEN = "The connection broke off. Hold the button to connect again.";
+const BROKEN = "The connection broke off.";
+const AGAIN = "Hold the button to connect again.";
 const UNSENDABLE = "This access token cannot be sent over a socket: it holds characters other than letters, digits and -._~+.";
 
 export class Line extends EventTarget {
@@ -55,7 +56,7 @@ export class Line extends EventTarget {
         this.#hear(JSON.parse(data));
         if (this.#told) return; // a close follows, whose code says what kind of refusal it is
         this.#socket.onmessage = (message) => this.#hear(JSON.parse(message.data));
-        this.#socket.onclose = ({ code }) => this.#tell("lost", (code === NORMAL && this.#told) || BROKEN);
+        this.#socket.onclose = ({ code }) => this.#tell("lost", `${(code === NORMAL && this.#told) || BROKEN} ${AGAIN}`);
         resolve();
       };
     });

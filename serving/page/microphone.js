@@ -2,6 +2,14 @@
 //
 // Events: "block" (detail: Int16Array, 40 ms of mono), "lost" (the device is gone, or the permission).
 
+import { unlessAborted } from "./patience.js";
+
+const REFUSALS = {
+  NotAllowedError: "This page may not use the microphone. Allow it in the browser's settings for this site, then hold again.",
+  NotFoundError: "There is no microphone. Connect one, then hold again.",
+  NotReadableError: "The microphone does not answer; another program may be using it. Close that, then hold again.",
+};
+
 export class Microphone extends EventTarget {
   #stream;
   #context = null;
@@ -13,12 +21,21 @@ export class Microphone extends EventTarget {
 
   /** Of so many samples a second. Raises Error, in words for whoever wants to speak, or AbortError. */
   static async open(rate, signal) {
-    const stream = await lent();
-    const microphone = new Microphone(stream);
     try {
-      signal.throwIfAborted(); // it may have taken long to allow it
-      await microphone.#listen(rate);
+      return await Microphone.#lent(rate, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const reason = error.message.replace(/\.$/, "");
+      throw new Error(REFUSALS[error.name] ?? `The microphone cannot be used: ${reason}. Hold to try again.`);
+    }
+  }
+
+  /** Where it is allowed only after `signal` is aborted, it is let go at once. */
+  static async #lent(rate, signal) {
+    const microphone = new Microphone(await navigator.mediaDevices.getUserMedia({ audio: true }));
+    try {
       signal.throwIfAborted();
+      await unlessAborted(microphone.#listen(rate), signal);
       return microphone;
     } catch (error) {
       microphone.close();
@@ -50,19 +67,5 @@ export class Microphone extends EventTarget {
     capture.port.onmessage = ({ data }) => this.dispatchEvent(new CustomEvent("block", { detail: data }));
     context.createMediaStreamSource(this.#stream).connect(capture);
     await context.resume();
-  }
-}
-
-const REFUSALS = {
-  NotAllowedError: "This page may not use the microphone. Allow it in the browser's settings for this site, then hold again.",
-  NotFoundError: "There is no microphone. Connect one, then hold again.",
-  NotReadableError: "The microphone does not answer; another program may be using it. Close that, then hold again.",
-};
-
-async function lent() {
-  try {
-    return await navigator.mediaDevices.getUserMedia({ audio: true });
-  } catch (error) {
-    throw new Error(REFUSALS[error.name] ?? `The microphone cannot be used: ${error.message}. Hold to try again.`);
   }
 }
