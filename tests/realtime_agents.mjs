@@ -6,10 +6,8 @@ const [folder, url, token] = process.argv.slice(2);
 const { RealtimeAgent, RealtimeSession, OpenAIRealtimeWebSocket } = createRequire(`${folder}/`)("@openai/agents-realtime");
 
 const transport = new OpenAIRealtimeWebSocket({ url: `${url.replace("http", "ws")}/v1/realtime` });
-const input = { turnDetection: null, transcription: { model: "whisper-1" } };
-const config = { audio: { input, output: { voice: "alloy" } } };
 const agent = new RealtimeAgent({ name: "Speaker", instructions: "Say what is written." });
-const session = new RealtimeSession(agent, { transport, model: "gpt-realtime", config });
+const session = new RealtimeSession(agent, { transport, model: "gpt-realtime" }); // in its own settings, at first
 
 const told = []; // types of events
 const errors = [];
@@ -33,12 +31,14 @@ async function during(type, act) {
 const mebibytes = (count) => new ArrayBuffer(count << 20);
 const found = {};
 await during("session.updated", () => session.connect({ apiKey: token }));
+await during("response.done", () => session.sendMessage("Hello."));
+found.audio = audio;
+const input = { turnDetection: null, transcription: { model: "whisper-1" } };
+await during("session.updated", () => transport.updateSessionConfig({ audio: { input } }));
 // Whatever has been transcribed is retrieved.
 await during("conversation.item.retrieved", () => session.sendAudio(new ArrayBuffer(24_000), { commit: true }));
 await during("conversation.item.retrieved", () => session.sendAudio(mebibytes(15), { commit: true }));
 await during("error", () => transport.sendEvent({ type: "conversation.item.delete", item_id: "nobody" }));
-await during("response.done", () => session.sendMessage("Hello."));
-found.audio = audio;
 await during("response.output_audio.delta", () => session.sendMessage("La~"));
 const cutShort = next("conversation.item.retrieved");
 found.interrupted = (await during("response.done", () => session.interrupt())).response;

@@ -1,4 +1,7 @@
-"""OpenAI's agents, of npm and of PyPI, unchanged: a whole exchange by their own methods, not by events."""
+"""OpenAI's agents, of npm and of PyPI, unchanged: a whole exchange by their own methods, not by events.
+
+It begins in their own settings, which let the server find turns; later these are turned off.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +35,7 @@ def test_npms_agents(here: tuple[Running, TonePipeline], pytestconfig: pytest.Co
     assert found["told"].count(TRANSCRIBED) == 2
     assert found["told"].count(RETRIEVED) >= 3
     said = [(item["role"], words(item)) for item in found["history"]]
-    assert said[:4] == [("user", " ".join(HEARD))] * 2 + [("user", "Hello."), ("assistant", "Hello.")]
+    assert said[:4] == [("user", "Hello."), ("assistant", "Hello.")] + [("user", " ".join(HEARD))] * 2
     assert [role for role, _ in said[4:]] == ["user", "assistant"]
 
 
@@ -45,6 +48,8 @@ def test_pythons_agents(here: tuple[Running, TonePipeline]) -> None:
     for event in heard:
         judge(event)
     assert only(heard, "error")["error"]["code"] == "item_delete_invalid_item_id"
+    turns = [e["session"]["audio"]["input"]["turn_detection"] for e in heard if e["type"] == "session.updated"]
+    assert (turns[0]["type"], turns[-1]) == ("semantic_vad", None)
     transcribed = [event for event in heard if event["type"] == TRANSCRIBED]
     assert [event["transcript"] for event in transcribed] == [" ".join(HEARD)] * 2
     assert transcribed[1]["usage"]["seconds"] == pytest.approx(MOST_BYTES / 2 / RATE, abs=0.001)
@@ -60,15 +65,17 @@ async def talk(url: str) -> list[Json]:
     settings = {"audio": {"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}}}
     address = f"{url.replace('http', 'ws')}/v1/realtime"
     runner = agents.RealtimeRunner(agents.RealtimeAgent(name="Speaker", instructions="Say what is written."))
-    config = {"url": address, "api_key": ALICE, "initial_model_settings": settings}
     heard: list[Json] = []
-    async with await runner.run(model_config=config) as session:
+    async with await runner.run(model_config={"url": address, "api_key": ALICE}) as session:
         told = raw(session)
 
         async def until(kind: str) -> None:
             while not heard or heard[-1]["type"] != kind:
                 heard.append(await anext(told))
 
+        await session.send_message("Hello.")
+        await until("response.done")
+        await session.model.send_event(agents.RealtimeModelSendSessionUpdate(session_settings=settings))
         await until("session.updated")
         for size in (RATE, MOST_BYTES):
             await session.send_audio(bytes(size), commit=True)
@@ -77,8 +84,6 @@ async def talk(url: str) -> list[Json]:
         wrong = {"type": "conversation.item.delete", "other_data": {"item_id": "nobody"}}
         await session.model.send_event(agents.RealtimeModelSendRawMessage(message=wrong))
         await until("error")
-        await session.send_message("Hello.")
-        await until("response.done")
         await session.send_message("La~")
         await until("response.output_audio.delta")
         await session.interrupt()

@@ -12,9 +12,9 @@ from realtime_exchange_fixtures import check_exchange, write_exchange
 from realtime_service_fixtures import PATIENCE, run, speaking
 from serving_fixtures import ALICE, Running
 from serving_http_fixtures import reply, serve
-from serving_page_browser_fixtures import browser
+from serving_page_browser_fixtures import browser, more_arguments
 
-__all__ = ["browser"]  # a fixture
+__all__ = ["browser", "more_arguments"]  # fixtures
 
 HERE = Path(__file__).parent
 IN_THE_PAGE = """async ([url, key]) => {
