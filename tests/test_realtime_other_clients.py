@@ -12,9 +12,8 @@ from realtime_exchange_fixtures import check_exchange, write_exchange
 from realtime_service_fixtures import PATIENCE, run, speaking
 from serving_fixtures import ALICE, Running
 from serving_http_fixtures import reply, serve
-from serving_page_browser_fixtures import browser, more_arguments
 
-__all__ = ["browser", "more_arguments"]  # fixtures
+pytest_plugins = ["serving_page_browser_fixtures"]
 
 HERE = Path(__file__).parent
 IN_THE_PAGE = """async ([url, key]) => {
