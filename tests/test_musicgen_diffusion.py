@@ -44,11 +44,16 @@ def decoded(pipeline: MusicgenPipeline, codes: np.ndarray) -> np.ndarray:
     return pipeline._diffusion.decode(torch.from_numpy(codes.copy()), generator).numpy()
 
 
+def assert_alike(found: np.ndarray, expected: np.ndarray) -> None:
+    """The engine's thread and this one may add in another order, by as many threads as each of them has."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
 def test_the_same_codes_become_audio_by_diffusion(diffusing: MusicgenPipeline, diffusing_engine: Engine) -> None:
     plain = list(diffusing_engine.stream(ask(frames=FRAMES)))
     chunks = list(diffusing_engine.stream(ask(frames=FRAMES, multi_band_diffusion=True)))
     np.testing.assert_array_equal(codes_of(chunks), codes_of(plain))
-    np.testing.assert_array_equal(audio_of(chunks), decoded(diffusing, codes_of(chunks)))
+    assert_alike(audio_of(chunks), decoded(diffusing, codes_of(chunks)))
     assert (audio_of(chunks) != audio_of(plain)).mean() > 0.9
     assert [c.audio.size > 0 for c in chunks].count(True) == 1  # it hears the whole piece first
     progress = [c.progress for c in chunks]
@@ -61,14 +66,14 @@ def test_stereo_is_diffused_as_left_and_right(tmp_path: Path) -> None:
     with Engine(pipeline) as engine:
         chunks = list(engine.stream(ask(frames=20, multi_band_diffusion=True)))
     assert audio_of(chunks).shape == (2, 20 * HOP)
-    np.testing.assert_array_equal(audio_of(chunks), decoded(pipeline, codes_of(chunks)))
+    assert_alike(audio_of(chunks), decoded(pipeline, codes_of(chunks)))
 
 
 def test_the_buffer_is_diffused_but_not_heard_again(diffusing: MusicgenPipeline, diffusing_engine: Engine) -> None:
     buffer = np.arange(40, dtype=np.int64).reshape(10, 4)
     chunks = list(diffusing_engine.stream(ask(frames=20, multi_band_diffusion=True, buffer_speech_tokens=buffer)))
     assert codes_of(chunks).shape == (4, 30)
-    np.testing.assert_array_equal(audio_of(chunks), decoded(diffusing, codes_of(chunks))[:, 10 * HOP :])
+    assert_alike(audio_of(chunks), decoded(diffusing, codes_of(chunks))[:, 10 * HOP :])
 
 
 def test_a_cancel_is_heard_between_two_steps_of_diffusion(
