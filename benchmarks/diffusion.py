@@ -81,8 +81,8 @@ def _row(unet: DiffusionUnet, seconds: int, threads: int, rounds: int) -> dict[s
     row = {
         "audio_seconds": seconds,
         "threads": threads,
-        "call_seconds": round(call, 3),
-        "bound_seconds": round(bound, 3),
+        "call_seconds": round(call, 6),
+        "bound_seconds": round(bound, 6),
         "of_bound": round(bound / call, 2),
         "decode_seconds_per_audio_second": round(CALLS * call / seconds, 1),
     }

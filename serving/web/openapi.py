@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
+from serving.web.problems import OPENAI_PATHS
 from serving.web.response_schemas import Problem, SpeechFailure, TaskFailure
 
 METHODS = ("get", "post", "put", "patch", "delete")  # a name that two operations could have is the first one's
@@ -115,7 +116,7 @@ def _statuses(path: str, operation: Operation) -> Iterator[int]:
 
 
 def _speaks_as_openai(path: str) -> bool:
-    return path.startswith("/v1/audio/")
+    return path.startswith(OPENAI_PATHS)
 
 
 def _error(path: str, status: int) -> dict[str, Any]:

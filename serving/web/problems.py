@@ -26,6 +26,7 @@ _TITLES = {
     409: "Conflict", 410: "Gone", 413: "Content too large", 415: "Unsupported media type", 416: "Range not satisfiable",
     422: "Input validation failed", 429: "Too many requests", 500: "Internal server error", 503: "Service unavailable",
 }  # fmt: skip
+OPENAI_PATHS = ("/v1/audio/", "/v1/realtime")  # of the doors that tell of errors as OpenAI does
 AGAIN_SECONDS = 5  # Retry-After where the caller's own predictions are in the way, or the database is away
 
 
@@ -95,7 +96,7 @@ def answer(request: Request, error: Exception) -> JSONResponse:
     path = request.url.path
     if path.startswith("/ai/"):
         return _answer(problem, task_error(problem, started_at(request)))
-    if path.startswith(("/v1/audio/", "/v1/realtime")):
+    if path.startswith(OPENAI_PATHS):
         problem = replace(problem, status=400) if problem.status == 422 else problem  # OpenAI's for what is invalid
         return _answer(problem, speech_error(problem))
     return _answer(problem, problem_json(problem), "application/problem+json")
