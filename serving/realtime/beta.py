@@ -54,7 +54,7 @@ class BetaDialect:
 
     def read(self, event: Json) -> Json:
         """Raises Fault, in beta's words."""
-        match event["type"]:
+        match event.get("type"):
             case "session.update" if isinstance(event.get("session"), dict):
                 return event | {"session": {"type": "realtime"} | self._session(event["session"])}
             case "transcription_session.update" if isinstance(event.get("session"), dict):

@@ -10,7 +10,17 @@ from pydantic import Field
 from serving.realtime.faults import Fault, not_supported
 from serving.realtime.fields import LONGEST_SHOWN, Frozen, Json, read
 from serving.realtime.items import Id, InputItem, Item
-from serving.realtime.settings import LONGEST_INSTRUCTIONS, AudioFormat, Modality, Tokens, Tool, ToolChoice, Voice
+from serving.realtime.settings import (
+    LONGEST_INSTRUCTIONS,
+    AudioFormat,
+    Modality,
+    Prompt,
+    Reasoning,
+    Tokens,
+    Tool,
+    ToolChoice,
+    Voice,
+)
 
 LONGEST_EVENT_ID = 512  # characters
 MOST_COMMAS = 100_000  # of an event: reading many values takes long, under Python's global lock
@@ -91,9 +101,9 @@ class ResponseParams(Frozen):
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
-    prompt: Json | None = None
+    prompt: Prompt | None = None
     parallel_tool_calls: bool | None = None
-    reasoning: Json | None = None
+    reasoning: Reasoning | None = None
 
 
 class ResponseCreate(ClientEvent):
@@ -121,7 +131,7 @@ TYPES: Mapping[str, type[ClientEvent]] = {
 
 
 def parse_json(text: str) -> Json:
-    """The object that a frame holds, with a type. Raises Fault."""
+    """The object that a frame holds. Raises Fault."""
     if text.count(",") > MOST_COMMAS:
         raise Fault("invalid_event", f"The event holds more than {MOST_COMMAS} commas, the most that are read.")
     try:
@@ -132,13 +142,13 @@ def parse_json(text: str) -> Json:
         raise Fault("invalid_event", "An event must be a JSON object.")
     if text.count("{") + text.count("[") > MOST_DEPTH and _is_deeper(event, MOST_DEPTH):
         raise Fault("invalid_event", f"The event is nested more than {MOST_DEPTH} deep, the most that is read.")
-    if "type" not in event:
-        raise Fault("invalid_event", "The 'type' field is missing.")
     return event
 
 
 def parse_event(event: Json) -> ClientEvent:
     """Raises Fault, whose param is the path of what is wrong."""
+    if "type" not in event:
+        raise Fault("invalid_event", "The 'type' field is missing.")
     kind = event["type"]
     if not isinstance(kind, str) or kind not in TYPES:
         raise not_supported("type", str(kind)[:LONGEST_SHOWN], TYPES)

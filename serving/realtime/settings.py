@@ -6,7 +6,7 @@ what OpenAI's service shows, which for silence_duration_ms is not what its refer
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, field_serializer
+from pydantic import BeforeValidator, Field, PlainValidator, field_serializer
 
 from serving.realtime.audio_formats import FORMATS, WireFormat
 from serving.realtime.fields import Frozen, Json, read
@@ -50,15 +50,8 @@ def _voice(value: Any) -> Any:
     raise ValueError(f'expected the name of a voice, of at most {LONGEST_NAME} characters, or {{"id": …}}.')
 
 
-def _tool_choice(value: Any) -> Any:
-    if isinstance(value, dict) or value in ("auto", "none", "required"):
-        return value
-    raise ValueError("expected 'auto', 'none', 'required' or an object.")
-
-
 Tokens = Annotated[int | str, PlainValidator(_tokens)]
-Voice = Annotated[str | VoiceId, PlainValidator(_voice)]
-ToolChoice = Annotated[str | Json, PlainValidator(_tool_choice)]
+Voice = Annotated[str | VoiceId, BeforeValidator(_voice)]
 Modality = Literal["text", "audio"]
 
 
@@ -134,12 +127,52 @@ class Audio(Frozen):
 
 
 class Tool(Frozen):
-    """Taken and shown; a speech synthesizer calls none."""
+    """Taken and shown, as are the classes below: a speech synthesizer calls none and keeps no count of tokens."""
 
     type: Literal["function"]
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
     description: str | None = None
     parameters: Json | None = None
+
+
+class FunctionChoice(Frozen):
+    type: Literal["function"]
+    name: str = Field(max_length=LONGEST_NAME)
+
+
+class McpChoice(Frozen):
+    type: Literal["mcp"]
+    server_label: str = Field(max_length=LONGEST_NAME)
+    name: str | None = Field(default=None, max_length=LONGEST_NAME)
+
+
+ToolChoice = Literal["auto", "none", "required"] | FunctionChoice | McpChoice
+
+
+class Tracing(Frozen):
+    group_id: str | None = None
+    workflow_name: str | None = None
+    metadata: Any = None
+
+
+class TokenLimits(Frozen):
+    post_instructions: int | None = Field(default=None, ge=0)
+
+
+class Truncation(Frozen):
+    type: Literal["retention_ratio"]
+    retention_ratio: float = Field(ge=0.0, le=1.0)
+    token_limits: TokenLimits | None = None
+
+
+class Prompt(Frozen):
+    id: str = Field(max_length=LONGEST_NAME)
+    variables: dict[str, str | Json] | None = None
+    version: str | None = Field(default=None, max_length=LONGEST_NAME)
+
+
+class Reasoning(Frozen):
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
 class RealtimeSettings(Frozen):
@@ -152,12 +185,12 @@ class RealtimeSettings(Frozen):
     tools: list[Tool] = Field(default=[], max_length=128)
     tool_choice: ToolChoice = "auto"
     max_output_tokens: Tokens = "inf"
-    tracing: Any = None
-    truncation: Any = "auto"
-    prompt: Json | None = None
+    tracing: Literal["auto"] | Tracing | None = None
+    truncation: Literal["auto", "disabled"] | Truncation = "auto"
+    prompt: Prompt | None = None
     include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
     parallel_tool_calls: bool | None = Field(default=None, exclude_if=lambda value: value is None)
-    reasoning: Json | None = Field(default=None, exclude_if=lambda value: value is None)
+    reasoning: Reasoning | None = Field(default=None, exclude_if=lambda value: value is None)
     audio: Audio = Audio()
 
     def updated(self, given: Any) -> Self:
