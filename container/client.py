@@ -3,7 +3,7 @@
 import http.client
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,18 +63,16 @@ class CogClient:
 
     def predict(self, inputs: Any, prediction_id: str | None = None, *, patience: float = 10.0) -> Response:
         """Run a prediction and wait for its end; a busy server is asked again for `patience` seconds."""
-        deadline = time.monotonic() + patience
-        while True:
-            method, path = ("POST", "/predictions") if prediction_id is None else ("PUT", _path(prediction_id))
-            response = self.request(method, path, {"input": inputs})
-            if response.status != BUSY or time.monotonic() > deadline:
-                return response
-            time.sleep(RETRY_SECONDS)
+        method, path = ("POST", "/predictions") if prediction_id is None else ("PUT", _path(prediction_id))
+        return _patiently(lambda: self.request(method, path, {"input": inputs}), patience)
 
-    def start(self, inputs: Any, prediction_id: str) -> Response:
-        """Start a prediction and do not wait. Cog has no route to ask for it later; its end shows as READY."""
-        headers = {"Prefer": "respond-async"}
-        return self.request("PUT", _path(prediction_id), {"input": inputs}, headers=headers, timeout=30)
+    def start(self, inputs: Any, prediction_id: str, *, patience: float = 10.0) -> Response:
+        """Start a prediction and do not wait. Cog has no route to ask for it later; its end shows as READY.
+
+        A busy server is asked again for `patience` seconds: the answer of a prediction comes before its place is free.
+        """
+        path, headers = _path(prediction_id), {"Prefer": "respond-async"}
+        return _patiently(lambda: self.request("PUT", path, {"input": inputs}, headers=headers, timeout=30), patience)
 
     def cancel(self, prediction_id: str) -> Response:
         """Ask for a prediction to end: 200, or 404 if no such prediction runs."""
@@ -99,6 +97,14 @@ class CogClient:
         while (is_ready := self.health()["status"] == "READY") is False and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         return is_ready
+
+
+def _patiently(ask: Callable[[], Response], seconds: float) -> Response:
+    """The first answer that is not BUSY, or the last one within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while (response := ask()).status == BUSY and time.monotonic() < deadline:
+        time.sleep(RETRY_SECONDS)
+    return response
 
 
 def _path(prediction_id: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Protocol, Self
 
 from models.decoding.sequence import CodeSequence, Wait
 from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest, Overloaded
-from models.request import AudioChunk, AudioGenerationRequest, Generated
+from models.request import AudioChunk, AudioGenerationRequest, Collector, Generated
+from models.threads import start_thread
 
 log = logging.getLogger("parley.engine")
 
@@ -55,41 +56,48 @@ class AudioStream:
     def __init__(self, job: "_Job", engine: "Engine", started: float) -> None:
         self._job = job
         self._engine = engine
-        self._started = started
+        self.started = started  # time.perf_counter() when it was asked for
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> AudioChunk:
+        while not self._job.read_to_end:
+            if (chunk := self.read(_POLL_SECONDS)) is not None:
+                return chunk
+        raise StopIteration
+
+    def read(self, seconds: float) -> AudioChunk | None:
+        """The next chunk, or None if there is none within `seconds`, or ever. Raises what ended the request."""
         job = self._job
-        while not job.read_to_end:
-            if job.cancelled and job.outbox.empty() and not self._engine.is_running(job):
-                break
-            try:
-                item = job.outbox.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                if not self._engine.alive and job.outbox.empty():
-                    raise EngineClosed("The engine ended before the request was done.") from None
-                continue
-            if isinstance(item, BaseException):
-                job.read_to_end = True
-                raise item
-            job.read_to_end = item.is_done
-            return item
         if job.read_to_end:
-            raise StopIteration
-        raise Cancelled(f"Request {job.request.request_id} was cancelled.")
+            return None
+        if job.cancelled and job.outbox.empty() and not self._engine.is_running(job):
+            raise Cancelled(f"Request {job.request.request_id} was cancelled.")
+        try:
+            item = job.outbox.get(timeout=seconds) if seconds > 0 else job.outbox.get_nowait()
+        except queue.Empty:
+            if not self._engine.alive and job.outbox.empty():
+                raise EngineClosed("The engine ended before the request was done.") from None
+            return None
+        if isinstance(item, BaseException):
+            job.read_to_end = True
+            raise item
+        job.read_to_end = item.is_done
+        return item
+
+    @property
+    def read_to_end(self) -> bool:
+        """Whether its last chunk has been given, or what ended it raised."""
+        return self._job.read_to_end
 
     def collect(self, on_chunk: Callable[[AudioChunk], None] = lambda chunk: None) -> Generated:
         """All of it. `on_chunk` sees every chunk, those without audio too."""
-        first_audio = 0.0
-        pieces: list[AudioChunk] = []
+        collected = Collector(self.started)
         for chunk in self:
-            if not first_audio and chunk.audio.size:
-                first_audio = time.perf_counter() - self._started
-            pieces.append(chunk)
+            collected.add(chunk)
             on_chunk(chunk)
-        return Generated.of(pieces, first_audio, time.perf_counter() - self._started)
+        return collected.generated()
 
     def close(self) -> None:
         self._engine.cancel_job(self._job)
@@ -129,8 +137,7 @@ class Engine:
         self._jobs: dict[str, _Job] = {}
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, "engine")
 
     def stream(self, request: AudioGenerationRequest) -> AudioStream:
         """Start a request; its chunks come as they are made. Raises InvalidRequest, Overloaded or EngineClosed."""

@@ -7,6 +7,7 @@ the 4096-character limit is enforced, every field is honoured, a pending request
 
 import re
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -239,6 +240,28 @@ class Generated:
     @property
     def audio_seconds(self) -> float:
         return self.audio.shape[-1] / self.sample_rate
+
+
+class Collector:
+    """Gathers the chunks of one request, and when they came.
+
+    started: `time.perf_counter()` when it was asked for.
+    """
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._chunks: list[AudioChunk] = []
+        self._first_audio = self._last = 0.0
+
+    def add(self, chunk: AudioChunk) -> None:
+        """The next chunk, one without audio too."""
+        self._last = time.perf_counter() - self._started
+        self._first_audio = self._first_audio or (self._last if chunk.audio.size else 0.0)
+        self._chunks.append(chunk)
+
+    def generated(self) -> Generated:
+        """All of it, after its last chunk."""
+        return Generated.of(self._chunks, self._first_audio, self._last)
 
 
 def _frozen(codes: Codes | Sequence[int], field: str) -> Codes:

@@ -1,14 +1,12 @@
 """Several requests at once on one engine, each read to its end: the variations of one wish. Knows no family."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from functools import partial
 
 from models.engine import Engine
-from models.request import AudioChunk, AudioGenerationRequest, Generated
+from models.request import AudioChunk, AudioGenerationRequest, Collector, Generated
 
-_WAIT_SECONDS = 0.05  # the caller's thread wakes this often, so that an exception raised into it is heard
+_WAIT_SECONDS = 0.05  # between two looks at those whose turn it is not; an exception raised into this thread is heard
 
 
 def generate_together(
@@ -18,15 +16,16 @@ def generate_together(
 ) -> list[Generated]:
     """All that the requests make, in their order; they share the decoder's steps as far as it has slots.
 
-    Every request is prepared, and refused, in the caller's thread before one is read. What any of them raises is raised
-    here, and ends the others. `on_chunk` hears each chunk with the number of its request, from several threads.
+    Every request is prepared, and refused, before one is read. What any of them raises is raised here, and ends the
+    others. `on_chunk` hears each chunk with the number of its request. All of it happens in the caller's thread.
     """
-    with ThreadPoolExecutor(len(requests), "variation") as readers, ExitStack() as closing:
+    with ExitStack() as closing:
         streams = [closing.enter_context(engine.stream(request)) for request in requests]
-        reading = [readers.submit(stream.collect, partial(on_chunk, i)) for i, stream in enumerate(streams)]
-        pending = set(reading)
-        while pending:
-            done, pending = wait(pending, _WAIT_SECONDS, FIRST_EXCEPTION)
-            for one in done:
-                one.result()
-        return [one.result() for one in reading]
+        collected = [Collector(stream.started) for stream in streams]
+        while unread := [index for index, stream in enumerate(streams) if not stream.read_to_end]:
+            for index in unread:
+                chunk = streams[index].read(_WAIT_SECONDS if index == unread[0] else 0)
+                if chunk is not None:
+                    collected[index].add(chunk)
+                    on_chunk(index, chunk)
+        return [one.generated() for one in collected]

@@ -1,5 +1,6 @@
 """A pipeline of a few lines, for what stands around an engine: it plays a constant for as long as music is asked to."""
 
+import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
         time.sleep(0.002)
+
+
+def raise_in(thread: int, exception: type[BaseException]) -> None:
+    """Raise in another thread, between two of its instructions, as Cog's server cancels a prediction."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
 
 class ConstantDecoder:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "models.errors": 0,
     "models.request": 0,
+    "models.threads": 0,
     "models.inputs": 0,
     "models.weights": 0,
     "models.audio": 1,
@@ -63,6 +64,7 @@ STRANGERS = (  # of each of these, none knows another
 WITHOUT_TORCH = (
     "models.errors",
     "models.request",
+    "models.threads",
     "models.inputs",
     "models.weights",
     "models.audio",

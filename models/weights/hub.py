@@ -7,7 +7,6 @@ shard of Dia has 5 GB.
 
 import os
 import re
-import threading
 import time
 from pathlib import Path
 from typing import TypeGuard
@@ -26,6 +25,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from models.errors import WeightsError
+from models.threads import start_thread
 from models.weights.manifest import Pin, Repository
 from models.weights.progress import Meter, Progress, readable
 
@@ -108,9 +108,7 @@ def why_unreachable(repository: Repository, timeout_seconds: float) -> str | Non
             answer.append(explain(error))
 
     # A thread, because the timeout of a request does not hold for the look-up of the host's name.
-    thread = threading.Thread(target=ask, name="ask-hub", daemon=True)
-    thread.start()
-    thread.join(timeout_seconds)
+    start_thread(ask, "ask-hub").join(timeout_seconds)
     return answer[0] if answer else f"the hub gives no answer within {timeout_seconds:g} s"
 
 
