@@ -68,16 +68,16 @@ def content_of(answer: dict[str, Any]) -> bytes:
 
 
 def samples_of(answer: dict[str, Any]) -> np.ndarray:
-    """[C, L] of a wav or flac."""
+    """[C, L], whichever format it is."""
     samples, rate = soundfile.read(io.BytesIO(content_of(answer)), always_2d=True)
     assert rate == answer["sample_rate"]
     return np.asarray(samples.T)
 
 
 def recording(seconds: float = 2.0, channels: int = 1, rate: int = 16_000) -> str:
-    """A tone as a data URI."""
-    time = np.arange(int(seconds * rate)) / rate
-    tone = 0.3 * np.sin(2 * np.pi * 440 * time)[:, np.newaxis].repeat(channels, axis=1)
+    """A tone as a data URI; that of a second channel is an octave above."""
+    time = np.arange(int(seconds * rate))[:, np.newaxis] / rate
+    pitches = 440 * 2.0 ** np.arange(channels)
     file = io.BytesIO()
-    soundfile.write(file, tone, rate, format="WAV")
+    soundfile.write(file, 0.3 * np.sin(2 * np.pi * pitches * time), rate, format="WAV")
     return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()

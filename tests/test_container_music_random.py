@@ -38,9 +38,23 @@ def played(client: CogClient, **given: object) -> np.ndarray:
     return samples[0]
 
 
+def in_stereo(client: CogClient, **given: object) -> np.ndarray:
+    """[2, L] of a song by the stereo model."""
+    made = answer(client, model_version="stereo-melody", **given)
+    assert made["model"] == "musicgen-stereo-random"
+    samples = samples_of(made)
+    assert samples.shape[0] == 2
+    return samples
+
+
 @pytest.fixture(scope="module")
 def plain(client: CogClient) -> np.ndarray:
     return played(client)
+
+
+@pytest.fixture(scope="module")
+def stereo(client: CogClient) -> np.ndarray:
+    return in_stereo(client)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +67,7 @@ def same(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def seconds(audio: np.ndarray, start: float, end: float) -> np.ndarray:
-    return audio[int(start * RATE) : int(end * RATE)]
+    return audio[..., int(start * RATE) : int(end * RATE)]
 
 
 def test_a_song_says_that_its_weights_are_random(client: CogClient) -> None:
@@ -63,8 +77,8 @@ def test_a_song_says_that_its_weights_are_random(client: CogClient) -> None:
 
 def test_what_plays_for_every_version_is_loaded_once_and_says_so_each_time(client: CogClient) -> None:
     answer(client)
-    logs = succeeded(client.predict({**PLAIN, "model_version": "stereo-large"}))["logs"]
-    assert "note: musicgen-random plays here, though musicgen-stereo-large was asked for" in logs
+    logs = succeeded(client.predict({**PLAIN, "model_version": "large"}))["logs"]
+    assert "note: musicgen-random plays here, though musicgen-large was asked for" in logs
     assert "Using musicgen-random" not in logs
 
 
@@ -146,6 +160,46 @@ def test_a_loop_is_the_song_but_for_its_beginning(client: CogClient, plain: np.n
     assert loop.shape == plain.shape
     assert not same(seconds(loop, 0, 0.5), seconds(plain, 0, 0.5))
     assert same(seconds(loop, 0.5, 0.9), seconds(plain, 0.5, 0.9))
+
+
+@pytest.mark.parametrize("output_format", ["mp3", "wav", "flac", "ogg"])
+def test_stereo_has_two_sides_in_every_format(client: CogClient, stereo: np.ndarray, output_format: str) -> None:
+    made = in_stereo(client, output_format=output_format)
+    assert made.shape == stereo.shape == (2, RATE)
+    assert np.abs(stereo[0] - stereo[1]).mean() > 0.01
+    for side in (0, 1):  # lossy formats keep the sides apart too
+        likeness = [np.corrcoef(made[side], other)[0, 1] for other in stereo]
+        assert likeness[side] > 0.9
+        assert likeness[1 - side] < 0.5
+
+
+def test_a_loop_in_stereo_is_the_song_but_for_its_beginning(client: CogClient, stereo: np.ndarray) -> None:
+    loop = in_stereo(client, loop=True)
+    assert loop.shape == stereo.shape
+    # In its last frames a song's codes hear that they are: the later codebooks have the end beside them by then.
+    assert same(seconds(loop, 0.5, 0.85), seconds(stereo, 0.5, 0.85))
+    assert all(not same(seconds(loop[side], 0, 0.5), seconds(stereo[side], 0, 0.5)) for side in (0, 1))
+
+
+def test_stereo_goes_on_from_both_sides_and_from_one(client: CogClient) -> None:
+    """A mono recording is heard on both sides; what comes after is of two."""
+    both, one = (in_stereo(client, **{**BEGINNING, "input_audio": recording(2.0, sides)}) for sides in (2, 1))
+    assert both.shape == one.shape == (2, 3 * RATE)
+    assert same(seconds(both[0], 0, 1.9), seconds(one[0], 0, 1.9))  # the left sides are the same
+    assert same(seconds(one[0], 0, 1.9), seconds(one[1], 0, 1.9))
+    assert not same(seconds(both[0], 0, 1.9), seconds(both[1], 0, 1.9))
+    assert not same(seconds(one[0], 2.1, 3), seconds(one[1], 2.1, 3))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"multi_band_diffusion": True}, {"input_audio": recording(1.0)}, {"input_audio": recording(1.0, 2), "count": 2}],
+    ids=["diffused", "melody", "melody of two sides"],
+)
+def test_stereo_is_diffused_and_follows_a_melody(client: CogClient, stereo: np.ndarray, given: dict) -> None:
+    other = in_stereo(client, **given)
+    assert other.shape == stereo.shape
+    assert not same(other, stereo)
 
 
 def test_sounds_are_played_by_the_other_model(client: CogClient) -> None:

@@ -24,6 +24,7 @@ STEREO = Variant(melody=False, channels=2)
 CLASSES = {
     "musicgen-random": (MusicgenMelodyConfig, MusicgenMelodyForConditionalGeneration),
     "audiogen-random": (MusicgenConfig, MusicgenForConditionalGeneration),
+    "musicgen-stereo-random": (MusicgenMelodyConfig, MusicgenMelodyForConditionalGeneration),
     "stereo": (MusicgenConfig, MusicgenForConditionalGeneration),
 }
 
@@ -69,7 +70,7 @@ def test_transformers_loads_every_tensor(name, root):
 
 
 def test_the_configurations_are_of_their_models_at_toy_size(loaded):
-    melody, sound, stereo = (loaded[name].config for name in CLASSES)
+    melody, sound, stereo, plain_stereo = (loaded[name].config for name in CLASSES)
     assert melody.parley == {
         "name": "musicgen-random",
         "music": False,
@@ -80,7 +81,10 @@ def test_the_configurations_are_of_their_models_at_toy_size(loaded):
     assert (melody.audio_encoder.sampling_rate, melody.audio_encoder.frame_rate) == (32000, 50)
     assert (sound.audio_encoder.sampling_rate, sound.audio_encoder.frame_rate) == (16000, 50)
     assert (sound.parley["window_seconds"], sound.parley["stride_seconds"]) == (10.0, 2.0)
-    assert (stereo.decoder.num_codebooks, stereo.decoder.audio_channels) == (8, 2)
+    for config in (stereo, plain_stereo):
+        assert (config.decoder.num_codebooks, config.decoder.audio_channels) == (8, 2)
+        assert config.audio_encoder.audio_channels == 1
+    assert stereo.parley == {**melody.parley, "name": "musicgen-stereo-random"}
     assert melody.decoder.vocab_size == melody.audio_encoder.codebook_size == 2048
 
 
@@ -106,7 +110,7 @@ def test_the_codec_hears_more_than_one_code(name, loaded):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_text_matters_to_the_logits(name, loaded):
     """Weights near zero would hide a wrong attention in every test that uses these checkpoints."""
-    codes = torch.full((4, 3), 2048)  # [B * K, T]
+    codes = torch.full((loaded[name].config.decoder.num_codebooks, 3), 2048)  # [B * K, T]
     with torch.inference_mode():
         first, second = (
             loaded[name](input_ids=torch.tensor([text]), decoder_input_ids=codes).logits[:, -3:]
@@ -116,12 +120,13 @@ def test_the_text_matters_to_the_logits(name, loaded):
     assert (first - second).abs().mean() > 0.03
 
 
-def test_the_melody_matters_to_the_logits(loaded):
-    codes, text = torch.full((4, 3), 2048), torch.tensor([[5, 6, 7, 1]])
+@pytest.mark.parametrize(("name", "books"), [("musicgen-random", 4), ("musicgen-stereo-random", 8)])
+def test_the_melody_matters_to_the_logits(name, books, loaded):
+    codes, text = torch.full((books, 3), 2048), torch.tensor([[5, 6, 7, 1]])
     tones = torch.eye(12).repeat(20, 1)[None, :235]  # [B, T, 12]: up the scale, again and again
     with torch.inference_mode():
         first, second = (
-            loaded["musicgen-random"](input_ids=text, input_features=chroma, decoder_input_ids=codes).logits[:, -3:]
+            loaded[name](input_ids=text, input_features=chroma, decoder_input_ids=codes).logits[:, -3:]
             for chroma in (tones, tones.flip(1))
         )
     assert (first - second).abs().mean() > 0.01
@@ -153,9 +158,10 @@ def test_no_global_generator_is_touched(tmp_path):
 
 
 def test_they_stay_small(root):
-    """Float32 like the published ones; two thirds are the 4 × 2048 rows of embeddings and logits."""
-    for name in VARIANTS:
-        assert sum(path.stat().st_size for path in (root / name).rglob("*.*") if path.is_file()) < 4_000_000
+    """Float32 like the published ones; most are the 2048 rows of embeddings and logits of each codebook."""
+    for name, variant in VARIANTS.items():
+        size = sum(path.stat().st_size for path in (root / name).rglob("*.*") if path.is_file())
+        assert size < 1_500_000 + variant.channels * 2_500_000
 
 
 def test_the_module_writes_to_the_directory_it_is_given(tmp_path):

@@ -41,22 +41,24 @@ NOISY = SamplingParams(cfg_scale=3.0, temperature=1.0, top_p=0.0, cfg_filter_top
 
 
 @pytest.mark.parametrize(
-    ("asked", "plays", "sample_rate"),
+    ("asked", "plays", "channels", "sample_rate"),
     [
-        (None, "musicgen-random", 32_000),
-        ("musicgen-stereo-melody", "musicgen-random", 32_000),
-        ("audiogen-medium", "audiogen-random", 16_000),
+        (None, "musicgen-random", 1, 32_000),
+        ("musicgen-stereo-melody", "musicgen-stereo-random", 2, 32_000),
+        ("audiogen-medium", "audiogen-random", 1, 16_000),
     ],
 )
-def test_random_music_plays_through_the_engine_and_is_called_noise(asked, plays, sample_rate, tmp_path: Path) -> None:
+def test_random_music_plays_through_the_engine_and_is_called_noise(
+    asked, plays, channels, sample_rate, tmp_path: Path
+) -> None:
     environ = {"PARLEY_MUSIC_MODEL": "musicgen-random", "PARLEY_WEIGHTS_DIR": str(tmp_path), "PARLEY_DEVICE": "cpu"}
     pipeline, note = load_music(environ, asked)
     assert "random weights, which make noise and no music" in note
-    assert (pipeline.name, pipeline.sample_rate) == (plays, sample_rate)
+    assert (pipeline.name, pipeline.channels, pipeline.sample_rate) == (plays, channels, sample_rate)
     with Engine(pipeline) as engine:
         music = MusicOptions(duration_seconds=0.5)
         result = engine.generate(AudioGenerationRequest("r", plays, "drums", sampling_params=NOISY, music=music))
-    assert result.audio.shape == (1, sample_rate // 2)
+    assert result.audio.shape == (channels, sample_rate // 2)
     assert result.audio.std() > 0.01
 
 

@@ -201,14 +201,16 @@ def test_what_a_process_loads_makes_music_and_sounds(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PARLEY_WEIGHTS_DIR", str(tmp_path / "weights"))
     backends = load_backends(Settings(models="musicgen,audiogen"))
     assert backends.keys() == {"parley/musicgen", "parley/audiogen"}
-    for model, inputs, rate in (
-        (MUSICGEN, MusicInputs(prompt="strings", duration=1, output_format="wav", seed=1), 32_000),
-        (AUDIOGEN, SoundInputs(prompt="rain", duration=1.0, output_format="wav", seed=1), 16_000),
+    music = {"prompt": "strings", "duration": 1, "output_format": "wav", "seed": 1}
+    for model, inputs, channels, rate in (
+        (MUSICGEN, MusicInputs.parse(**music), 1, 32_000),
+        (MUSICGEN, MusicInputs.parse(**music, model_version="stereo-melody"), 2, 32_000),
+        (AUDIOGEN, SoundInputs(prompt="rain", duration=1.0, output_format="wav", seed=1), 1, 16_000),
     ):
         heard_of = Notes()
         made = backends[model.full_name].make("p1-1", inputs, tmp_path, False, heard_of)
-        audio, found = soundfile.read(made.path)
-        assert (found, len(audio)) == (rate, rate)
+        audio, found = soundfile.read(made.path, always_2d=True)
+        assert (found, audio.shape) == (rate, (rate, channels))
         assert heard_of.seconds == pytest.approx(1.0)
         assert heard_of.shares[-1] == 1.0
         assert heard_of.logs[0] == "seed: 1"

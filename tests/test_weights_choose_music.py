@@ -51,7 +51,7 @@ def _choose(root: Path, asked: str | None = None, named: str = "", make_random=_
 
 
 def test_the_names_are_those_of_the_manifest_and_the_random_ones():
-    assert set(MUSIC_NAMES) == {*PUBLISHED, "musicgen-random", "audiogen-random"}
+    assert set(MUSIC_NAMES) == {*PUBLISHED, "musicgen-random", "musicgen-stereo-random", "audiogen-random"}
     assert {*PUBLISHED, DIFFUSION} <= set(load_manifest().names)
 
 
@@ -91,7 +91,8 @@ def test_the_operators_word_counts_and_is_told(with_melody):
     [
         (None, "musicgen-random"),
         ("musicgen-random", "musicgen-random"),
-        ("musicgen-stereo-large", "musicgen-random"),
+        ("musicgen-large", "musicgen-random"),
+        ("musicgen-stereo-large", "musicgen-stereo-random"),
         ("audiogen-medium", "audiogen-random"),
         ("audiogen-random", "audiogen-random"),
     ],
@@ -104,7 +105,7 @@ def test_random_weights_by_name_are_made_once_and_called_noise(asked, made, tmp_
     assert list((tmp_path / ".incoming").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["musicgen-random", "audiogen-random"])
+@pytest.mark.parametrize("name", ["musicgen-random", "musicgen-stereo-random", "audiogen-random"])
 def test_random_weights_can_be_asked_for_without_the_operator(name, tmp_path):
     chosen = _choose(tmp_path, name, make_random=_make)
     assert chosen.paths.name == name

@@ -46,7 +46,8 @@ class Variant:
 
 
 VARIANTS = {
-    "musicgen-random": Variant(),  # melody and mono, as only the melody checkpoints can honour every field
+    "musicgen-random": Variant(),  # melody, as only the melody checkpoints can honour every field
+    "musicgen-stereo-random": Variant(channels=2),
     "audiogen-random": Variant(False, 1, 16_000, (8, 5, 4, 2), 10.0, 2.0),
 }
 

@@ -21,11 +21,12 @@ from models.weights.refuse import refuse_folder, refuse_pickle
 
 MARKER = ".verified.json"
 BUILTIN, RANDOM = "dia-builtin", "dia-random"
-RANDOM_MUSIC, RANDOM_SOUND = "musicgen-random", "audiogen-random"
+RANDOM_MUSIC, RANDOM_STEREO, RANDOM_SOUND = "musicgen-random", "musicgen-stereo-random", "audiogen-random"
 LOCAL_PARTS = {  # made by Parley itself, so no manifest pins them; and the folders that each has
     BUILTIN: ("model", "codec"),
     RANDOM: ("model", "codec"),
     RANDOM_MUSIC: ("model",),
+    RANDOM_STEREO: ("model",),
     RANDOM_SOUND: ("model",),
 }
 _BLOCK = 1 << 20  # bytes read at once

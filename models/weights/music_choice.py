@@ -5,14 +5,15 @@ from pathlib import Path
 
 from models.errors import WeightsError
 from models.weights.choice import Choice, make_once, obtain
-from models.weights.disk import RANDOM_MUSIC, RANDOM_SOUND, paths_in, weights_dir
+from models.weights.disk import RANDOM_MUSIC, RANDOM_SOUND, RANDOM_STEREO, paths_in, weights_dir
 from models.weights.manifest import Manifest, load_manifest
 from models.weights.progress import Progress, silent
 
 SIZES = ("small", "medium", "large", "melody", "melody-large")
 AUDIOGEN = "audiogen-medium"
 PUBLISHED = (*(f"musicgen-{size}" for size in SIZES), *(f"musicgen-stereo-{size}" for size in SIZES), AUDIOGEN)
-MUSIC_NAMES = (*PUBLISHED, RANDOM_MUSIC, RANDOM_SOUND)
+RANDOM_NAMES = (RANDOM_MUSIC, RANDOM_STEREO, RANDOM_SOUND)
+MUSIC_NAMES = (*PUBLISHED, *RANDOM_NAMES)
 DEFAULT = "musicgen-melody"  # of the sizes whose every input works: it takes a melody, and it is mono
 DIFFUSION = "multi-band-diffusion"
 NOISE = "random weights, which make noise and no music; for tests"
@@ -30,8 +31,9 @@ def choose_music(
     """The checkpoint that PARLEY_MUSIC_MODEL names, whichever is asked for; without it the one that is asked for.
 
     A published one comes from disk or from the hub, and never is another taken in its place. Random weights are made
-    when they are asked for by name; PARLEY_MUSIC_MODEL=musicgen-random stands for AudioGen's too. It may also be the
-    path of a folder of one's own, laid out as the others are: model/, and codec/ and text/ where it needs them.
+    when they are asked for by name; PARLEY_MUSIC_MODEL=musicgen-random stands for those of stereo and of AudioGen too,
+    where the one that is asked for is such. It may also be the path of a folder of one's own, laid out as the others
+    are: model/, and codec/ and text/ where it needs them.
     `make_random` writes the checkpoint of a name below the folder it is given. `root` is PARLEY_WEIGHTS_DIR unless
     given. Raises WeightsError for an unknown name and for a checkpoint that cannot be had.
     """
@@ -41,14 +43,21 @@ def choose_music(
         return _own(Path(named))
     asked = asked or named or DEFAULT
     name = _checked(named, "PARLEY_MUSIC_MODEL is ") if named else _checked(asked, "The model asked for is ")
-    if name == RANDOM_MUSIC and asked.startswith("audiogen"):
-        name = RANDOM_SOUND
+    if name == RANDOM_MUSIC:
+        name = _random_like(asked)
     why = ", as PARLEY_MUSIC_MODEL says" if named else ""
     if asked != name:
         why += f", though {asked} is asked for"
-    if name in (RANDOM_MUSIC, RANDOM_SOUND):
+    if name in RANDOM_NAMES:
         return Choice(make_once(name, root, lambda folder: make_random(folder, name)), f"Using {name} ({NOISE}){why}")
     return _published(name, environ, root, progress, manifest or load_manifest(), why)
+
+
+def _random_like(asked: str) -> str:
+    """The random weights of the same form: 16 kHz, two channels, or one."""
+    if asked.startswith("audiogen"):
+        return RANDOM_SOUND
+    return RANDOM_STEREO if "stereo" in asked else RANDOM_MUSIC
 
 
 def _own(folder: Path) -> Choice:
