@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from realtime_fixtures import judge
+from realtime_fixtures import Client, judge
 
 from serving.realtime import server_events
 from serving.realtime.beta import BetaDialect
@@ -37,8 +37,8 @@ def test_a_session_is_shown_flat() -> None:
     dialect = BetaDialect()
     dialect.read({"type": "session.update", "session": {"temperature": 1.1}})
     settings = updated({"voice": "echo", "output_audio_format": "g711_alaw"})
-    created = server_events.SessionCreated(session=settings.to_json() | {"id": "sess_1", "expires_at": 1})
-    event = dialect.write(created.to_json("event_1"))
+    told = server_events.SessionUpdated(session=settings.to_json() | {"id": "sess_1", "expires_at": 1})
+    event = dialect.write(told.to_json("event_1"))
     assert event is not None
     judge(event, beta=True)
     shown = event["session"]
@@ -66,13 +66,58 @@ def test_mistakes_are_told_by_betas_names(session: dict[str, Any], code: str, pa
     assert (caught.value.code, BetaDialect().param(caught.value.param)) == (code, param)
 
 
-def test_a_transcription_session_has_an_event_of_its_own() -> None:
-    event = BetaDialect().read(
-        {"type": "transcription_session.update", "session": {"input_audio_transcription": {"model": "whisper-1"}}}
-    )
-    assert event["type"] == "session.update"
-    changed = TranscriptionSettings(type="transcription").updated(event["session"])
-    assert changed.audio.input.transcription is not None
+def test_a_transcription_session_has_events_of_its_own() -> None:
+    client = Client(beta=True, settings=TranscriptionSettings(type="transcription"))
+    assert client.created["type"] == "transcription_session.created"
+    wanted = {
+        "input_audio_format": "g711_ulaw", "input_audio_transcription": {"model": "whisper-1", "language": "en"},
+        "turn_detection": {"type": "server_vad", "silence_duration_ms": 400}, "modalities": ["text"],
+        "include": ["item.input_audio_transcription.logprobs"],
+        "input_audio_noise_reduction": {"type": "near_field"},
+    }  # fmt: skip
+    (updated,) = client.says("transcription_session.update", session=wanted)
+    assert updated["type"] == "transcription_session.updated"
+    session = updated["session"]
+    assert session["object"] == "realtime.transcription_session"
+    assert session.keys() == {"id", "object", "expires_at", *wanted}
+    assert session["turn_detection"] == {
+        "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 400,
+        "idle_timeout_ms": None,
+    }  # fmt: skip
+    assert {name: session[name] for name in wanted if name in ("input_audio_format", "modalities", "include")} == {
+        "input_audio_format": "g711_ulaw", "modalities": ["text"], "include": wanted["include"],
+    }  # fmt: skip
+    assert session["input_audio_transcription"] == {"model": "whisper-1", "language": "en", "prompt": None}
+
+
+@pytest.mark.parametrize(
+    ("session", "code", "param"),
+    [
+        ({"voice": "echo"}, "unknown_parameter", "session.voice"),
+        ({"temperature": 1}, "unknown_parameter", "session.temperature"),
+        ({"modalities": ["smell"]}, "invalid_value", "session.modalities"),
+        ({"input_audio_format": "mp3"}, "invalid_value", "session.input_audio_format"),
+        ({"input_audio_transcription": {"model": 3}}, "invalid_type", "session.input_audio_transcription.model"),
+        ({"modalities": ["text"], "bogus": 1}, "unknown_parameter", "session.bogus"),
+        (None, "invalid_type", "session"),
+    ],
+)
+def test_mistakes_in_a_transcription_session_change_nothing(session: Any, code: str, param: str) -> None:
+    client = Client(beta=True, settings=TranscriptionSettings(type="transcription"))
+    error = client.error("transcription_session.update", session=session)
+    assert (error["code"], error["param"]) == (code, param)
+    (updated,) = client.says("transcription_session.update", session={})
+    assert updated["session"] == client.created["session"]
+
+
+@pytest.mark.parametrize(("mine", "other"), [("realtime", "transcription"), ("transcription", "realtime")])
+def test_an_update_of_the_other_kind_of_session_is_refused(mine: str, other: str) -> None:
+    settings = SESSION if mine == "realtime" else TranscriptionSettings(type="transcription")
+    client = Client(beta=True, settings=settings)
+    kind = "session.update" if other == "realtime" else "transcription_session.update"
+    error = client.error(kind, session={"input_audio_format": "pcm16"})
+    assert error["code"] == "invalid_parameter"
+    assert error["message"] == f"Passing a {other} session update event to a {mine} session is not allowed."
 
 
 def test_a_response_is_asked_for_and_shown_in_betas_words() -> None:
@@ -123,3 +168,10 @@ def test_items_are_created_and_never_done() -> None:
     assert created["type"] == "conversation.item.created"
     judge(created, beta=True)
     assert BetaDialect().write(added | {"type": "conversation.item.done"}) is None
+
+
+def test_a_refused_temperature_is_not_shown() -> None:
+    client = Client(beta=True)
+    assert client.says("session.update", session={"temperature": 1.1, "bogus": 1})[0]["type"] == "error"
+    (updated,) = client.says("session.update", session={})
+    assert updated["session"]["temperature"] == 0.8

@@ -13,7 +13,7 @@ import pytest
 import websockets.sync.client
 from audio_fixtures import pitch
 from realtime_fixtures import judge, kinds
-from realtime_service_fixtures import TonePipeline, speaking
+from realtime_service_fixtures import HEARD, TonePipeline, speaking
 from serving_fixtures import ALICE, Running, served
 from speech_fixtures import recording
 from starlette.websockets import WebSocketDisconnect
@@ -124,6 +124,24 @@ def test_the_beta_client_hears_betas_names(here: tuple[Running, TonePipeline]) -
         judge(event, beta=True)
     assert heard[0]["session"]["model"] == "gpt-4o-realtime-preview"
     check_hello(heard, "response.audio.delta")
+
+
+def test_the_beta_client_only_transcribes(here: tuple[Running, TonePipeline]) -> None:
+    address = here[0].url.replace("http", "ws")
+    client = openai.OpenAI(base_url=f"{here[0].url}/v1", api_key=ALICE, websocket_base_url=f"{address}/v1")
+    intent = {"intent": "transcription"}
+    with client, client.beta.realtime.connect(model="gpt-4o-realtime-preview", extra_query=intent) as connection:
+        wanted = {"input_audio_transcription": {"model": "whisper-1"}, "turn_detection": None}
+        connection.transcription_session.update(session=wanted)
+        connection.input_audio_buffer.append(audio=base64.b64encode(bytes(48_000)).decode())
+        connection.input_audio_buffer.commit()
+        heard = until(iter(connection), "conversation.item.input_audio_transcription.completed")
+    for event in heard:
+        judge(event, beta=True)
+    assert kinds(heard)[:4] == [
+        "transcription_session.created", "transcription_session.updated", "committed", "item.created",
+    ]  # fmt: skip
+    assert heard[-1]["transcript"] == " ".join(HEARD)
 
 
 def test_a_committed_item_is_the_voice_prompt_of_the_request(

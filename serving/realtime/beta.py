@@ -1,14 +1,15 @@
 """The beta dialect, which a client chooses by the header `OpenAI-Beta: realtime=v1`: other names for the same things.
 
 `read` makes a client's event one of GA, `write` makes an event of GA one that beta's clients know, `param` names a
-field as they do. Sessions are flat here, formats are plain words, items are "created" and never "done".
-Source: types/beta/realtime of PyPI openai 3.54.
+field as they do. Sessions are flat here, formats are plain words, items are "created" and never "done". A session that
+only transcribes has events of its own, `transcription_session.created`, `.update` and `.updated`.
+Source: types/beta/realtime of PyPI openai 3.54; OpenAI's openapi.yaml for `transcription_session.created`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from serving.realtime.faults import Fault, not_supported
+from serving.realtime.faults import Fault, invalid_value, not_supported
 from serving.realtime.fields import LONGEST_SHOWN, Json
 
 FORMATS: Mapping[str, Json] = {
@@ -28,6 +29,7 @@ _SESSION: Mapping[str, str] = {  # of a session: beta's name → the path in GA'
     "voice": "audio.output.voice",
     "speed": "audio.output.speed",
 }
+_TRANSCRIPTION = {beta: path for beta, path in _SESSION.items() if path.startswith("audio.input.")}
 _RESPONSE: Mapping[str, str] = {
     "modalities": "output_modalities",
     "max_response_output_tokens": "max_output_tokens",
@@ -47,19 +49,26 @@ COOLEST, WARMEST, USUAL_TEMPERATURE = 0.6, 1.2, 0.8
 
 
 class BetaDialect:
-    """Of one client: remembers its temperature, which is shown back and changes nothing that is spoken."""
+    """Of one client: remembers its temperature, and the modalities of a session that says nothing; both are shown back.
+
+    Neither changes anything that is heard or spoken.
+    """
 
     def __init__(self) -> None:
-        self._temperature: float = USUAL_TEMPERATURE
+        self._shown_back: Json = {"temperature": USUAL_TEMPERATURE}
+        self._asked: Json = {}  # by an update, which may yet be refused
 
     def read(self, event: Json) -> Json:
         """Raises Fault, in beta's words."""
+        self._asked = {}
         match event.get("type"):
             case "session.update" if isinstance(event.get("session"), dict):
                 return event | {"session": {"type": "realtime"} | self._session(event["session"])}
             case "transcription_session.update" if isinstance(event.get("session"), dict):
-                session = {"type": "transcription"} | self._session(event["session"])
+                session = {"type": "transcription"} | self._transcription(event["session"])
                 return event | {"type": "session.update", "session": session}
+            case "transcription_session.update":
+                return event | {"type": "session.update"}  # it lacks what every update needs
             case "response.create" if isinstance(event.get("response"), dict):
                 given = dict(event["response"])
                 self._take_temperature(given, "response", keep=False)
@@ -74,6 +83,8 @@ class BetaDialect:
     def write(self, event: Json) -> Json | None:
         """None: beta has no such event."""
         kind = event["type"]
+        if kind == "session.updated":
+            self._shown_back |= self._asked
         if kind in _NOT_IN_BETA:
             return None
         for ga, beta in _EVENTS.items():
@@ -81,6 +92,11 @@ class BetaDialect:
                 return event | {"type": beta + kind.removeprefix(ga)}
         if kind == "conversation.item.added":
             event = event | {"type": "conversation.item.created"}
+        if "session" in event and event["session"]["type"] == "transcription":
+            session = _flat(event["session"], _TRANSCRIPTION)
+            if modalities := self._shown_back.get("modalities"):
+                session["modalities"] = modalities
+            return event | {"type": f"transcription_{kind}", "session": session}
         if "session" in event:
             event = event | {"session": self._session_shown(event["session"])}
         if "item" in event:
@@ -102,6 +118,12 @@ class BetaDialect:
         self._take_temperature(session, "session", keep=True)
         return _nested(session, _SESSION, "session")
 
+    def _transcription(self, given: Json) -> Json:
+        session = {name: value for name, value in given.items() if name not in ("client_secret", "modalities")}
+        if "modalities" in given:
+            self._asked["modalities"] = _known_modalities(given["modalities"])
+        return _nested(session, _TRANSCRIPTION, "session")
+
     def _take_temperature(self, given: Json, whole: str, *, keep: bool) -> None:
         if (value := given.pop("temperature", None)) is None:
             return
@@ -113,12 +135,10 @@ class BetaDialect:
             told = f"Expected a value between {COOLEST} and {WARMEST}, but got {value} instead."
             raise Fault(f"decimal_{side}_value", f"Invalid '{param}'. {told} The limit is {limit}.", param)
         if keep:
-            self._temperature = float(value)
+            self._asked["temperature"] = float(value)
 
     def _session_shown(self, session: Json) -> Json:
-        if session.get("type") == "transcription":
-            return _flat(session, _SESSION)
-        shown = _flat(session, _SESSION) | {"temperature": self._temperature}
+        shown = _flat(session, _SESSION) | {"temperature": self._shown_back["temperature"]}
         voice, choice = shown["voice"], shown["tool_choice"]
         return shown | {
             "modalities": _modalities(shown["modalities"]),
@@ -132,8 +152,10 @@ class BetaDialect:
         shown["max_output_tokens"] = shown.pop("max_response_output_tokens")  # a response has the newer name
         items = [_item_shown(item) for item in response["output"]]
         return shown | {
-            "output": items, "modalities": _modalities(shown["modalities"]), "temperature": self._temperature,
-        }  # fmt: skip
+            "output": items,
+            "modalities": _modalities(shown["modalities"]),
+            "temperature": self._shown_back["temperature"],
+        }
 
 
 def _nested(given: Json, names: Mapping[str, str], whole: str) -> Json:
@@ -168,6 +190,14 @@ def _flat(ga: Json, names: Mapping[str, str]) -> Json:
 def _modalities(shown: Any) -> Any:
     """Audio never comes without its text."""
     return ["text", "audio"] if shown == ["audio"] else shown
+
+
+def _known_modalities(given: Any) -> Any:
+    """Raises Fault."""
+    if isinstance(given, list) and all(one in ("text", "audio") for one in given):
+        return given
+    param = "session.modalities"
+    raise invalid_value(param, f"Invalid '{param}': expected an array of 'text' and 'audio'.")
 
 
 def _item_read(item: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PlainValidator, field_serializer
 
 from serving.realtime.audio_formats import FORMATS, WireFormat
+from serving.realtime.faults import Fault
 from serving.realtime.fields import Frozen, Json, read
 
 MODEL = "parley/dia"
@@ -231,7 +232,11 @@ Settings = RealtimeSettings | TranscriptionSettings
 _NEWER = ("languages", "keywords", "delay")  # of a transcription: shown only where they are set
 
 
-def _updated(current: Any, given: Any) -> Any:
+def _updated(current: Settings, given: Any) -> Any:
+    kind = given.get("type") if isinstance(given, dict) else None
+    if kind in ("realtime", "transcription") and kind != current.type:
+        told = f"Passing a {kind} session update event to a {current.type} session is not allowed."
+        raise Fault("invalid_parameter", told)
     read(type(current), given, "session")  # alone first: what is wrong with it is its own mistake
     return read(type(current), _merged(current.model_dump(), given), "session")
 
