@@ -1,15 +1,19 @@
 """Engines by the names of their models, loaded when they are asked for. Knows no family: how one is loaded is told it.
 
 Memory holds only so many at once. To make room the one that was used longest ago is closed, but never one that is in
-use: then whoever wants another model waits.
+use: then whoever wants another model waits. Models are loaded and closed by a thread that nobody cancels, so whoever
+waits for one hears a cancel at once, and nothing is left half done.
 """
 
 import gc
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import dataclass, field
 
 from models.engine import Engine, Pipeline
 from models.errors import EngineClosed, InvalidRequest
@@ -28,10 +32,14 @@ def capacity_from(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
+class _Use:
+    """Somebody's wish for a model. It goes with the frame that holds it, whatever ends that frame."""
+
+
 @dataclass
 class _Kept:
     engine: Engine
-    users: int = 0
+    users: "weakref.WeakSet[_Use]" = field(default_factory=weakref.WeakSet)
 
 
 class EnginePool:
@@ -45,8 +53,9 @@ class EnginePool:
         self._capacity = capacity
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # used longest ago first
         self._changed = threading.Condition()
-        self._loading = False
         self._closed = False
+        self._loader = ThreadPoolExecutor(1, "loader")
+        self._loader.submit(int).result()  # its thread is there from now on: models/threads.py says why
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,14 +67,15 @@ class EnginePool:
     def using(self, name: str) -> Iterator[Engine]:
         """The engine of a model, not closed while the context lasts. Raises EngineClosed, and what load raises.
 
-        Who keeps the engine for longer keeps its weights in memory.
+        Who keeps the engine for longer keeps its weights in memory. A load goes on when who asked for it has left.
         """
-        kept = self._take(name)
+        use = _Use()
+        kept = self._take(name, use)
         try:
             yield kept.engine
         finally:
             with self._changed:
-                kept.users -= 1
+                kept.users.discard(use)
                 self._changed.notify_all()
 
     def close(self) -> None:
@@ -74,23 +84,57 @@ class EnginePool:
             self._closed = True
             leaving = [self._kept.pop(name) for name in list(self._kept)]
             self._changed.notify_all()
+        self._loader.shutdown(wait=False)
         for kept in leaving:
             kept.engine.close()
 
-    def _take(self, name: str) -> _Kept:
-        with self._changed:
-            while not self._closed:
-                if (kept := self._kept.get(name)) is not None and kept.engine.alive:
-                    self._kept.move_to_end(name)
-                    kept.users += 1
+    def _take(self, name: str, use: _Use) -> _Kept:
+        loading: Future[None] | None = None
+        while True:
+            with self._changed:
+                if self._closed:
+                    raise EngineClosed("The models are closed; start a new process.")
+                if (kept := self._known(name, use)) is not None:
                     return kept
-                if not self._loading:
-                    self._loading = True
-                    break
-                self._changed.wait(_WAIT_SECONDS)
-            else:
-                raise EngineClosed("The models are closed; start a new process.")
-        return self._put(name)
+                if loading is None:
+                    loading = self._loader.submit(copy_context().run, self._put, name, weakref.ref(use))
+                elif not loading.done():
+                    self._changed.wait(_WAIT_SECONDS)
+            if loading.done():
+                loading.result()
+                loading = None  # it was there and broke before it could be taken
+
+    def _known(self, name: str, use: _Use) -> _Kept | None:
+        """What is in memory and works, from now on in use."""
+        kept = self._kept.get(name)
+        if kept is None or not kept.engine.alive:
+            return None
+        self._kept.move_to_end(name)
+        kept.users.add(use)
+        return kept
+
+    def _put(self, name: str, asked: "weakref.ref[_Use]") -> None:
+        """Close those that leave, and only then load: the memory holds no more than it is meant to at any time.
+
+        In the loader's thread, and for nobody if who asked has left before its turn.
+        """
+        if self._is_settled(name, asked):
+            return
+        _let_go(self._make_room())
+        made = _Kept(Engine(self._load(name)))
+        with self._changed:
+            if not self._closed:
+                self._kept[name] = made
+                if (use := asked()) is not None:
+                    made.users.add(use)  # before anybody else makes room for what they want
+            self._changed.notify_all()
+        if self._closed:
+            made.engine.close()
+
+    def _is_settled(self, name: str, asked: "weakref.ref[_Use]") -> bool:
+        use = asked()
+        with self._changed:
+            return use is None or self._closed or self._known(name, use) is not None
 
     def _spare(self) -> list[str] | None:
         """Whom to close for one more: the broken, and of the idle those used longest ago. None: too many are in use."""
@@ -105,23 +149,6 @@ class EnginePool:
             while (spare := self._spare()) is None:
                 self._changed.wait(_WAIT_SECONDS)
             return [self._kept.pop(name) for name in spare]
-
-    def _put(self, name: str) -> _Kept:
-        """Close those that leave, and only then load: the memory holds no more than it is meant to at any time."""
-        made = None
-        try:
-            _let_go(self._make_room())
-            made = _Kept(Engine(self._load(name)), users=1)
-        finally:
-            with self._changed:
-                self._loading = False
-                if made is not None and not self._closed:
-                    self._kept[name] = made
-                self._changed.notify_all()
-        if self._closed:
-            made.engine.close()
-            raise EngineClosed("The models were closed while one was loaded; start a new process.")
-        return made
 
 
 def _let_go(leaving: list[_Kept]) -> None:

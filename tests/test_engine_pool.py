@@ -1,15 +1,21 @@
 """Memory holds the models that were used last, at most so many, and none is closed under those who use it."""
 
+import contextlib
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 
 import pytest
-from engine_fixtures import ConstantPipeline
+from engine_fixtures import ConstantPipeline, raise_in
 
 from models.engine_pool import EnginePool, capacity_from
 from models.errors import EngineClosed, InvalidRequest, WeightsError
+
+
+class Stop(BaseException):
+    pass
 
 
 class Shelf:
@@ -21,8 +27,10 @@ class Shelf:
         self.alive_at_load: list[list[str]] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.waiting = threading.Event()
 
     def load(self, name: str) -> ConstantPipeline:
+        self.waiting.set()
         self.gate.wait(10)
         self.alive_at_load.append(sorted(self.alive))
         self.loaded.append(name)
@@ -142,13 +150,60 @@ def test_a_pool_that_is_closed_while_it_loads_keeps_nothing(pool: EnginePool, sh
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while not pool._loading:
-        asking.join(0.005)
+    assert shelf.waiting.wait(10)
     pool.close()
     shelf.gate.set()
     asking.join(10)
     assert len(heard) == 1
     assert pool.names == ()
+
+
+def test_who_is_cancelled_while_it_waits_for_a_model_leaves_at_once_and_the_next_one_finds_it(
+    pool: EnginePool, shelf: Shelf
+) -> None:
+    shelf.gate.clear()
+
+    def ask() -> None:
+        with contextlib.suppress(Stop):
+            use(pool, "a")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert shelf.waiting.wait(10)
+    raise_in(asking.ident or 0, Stop)
+    asking.join(5)
+    assert not asking.is_alive()
+    shelf.gate.set()
+    use(pool, "a")
+    assert shelf.loaded == ["a"]
+
+
+def test_cancels_at_any_moment_leave_no_model_in_use_and_none_behind(shelf: Shelf) -> None:
+    pool = EnginePool(shelf.load, capacity=1)
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(Stop):
+                use(pool, "a", "b", "c")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        raise_in(asking.ident or 0, Stop)
+        time.sleep(0.0007)
+    ended.set()
+    asking.join(10)
+    assert not asking.is_alive()
+    last = threading.Thread(target=use, args=(pool, "d"), daemon=True)
+    last.start()
+    last.join(10)
+    assert pool.names == ("d",)
+    assert all(len(others) == 0 for others in shelf.alive_at_load), "one was loaded beside another"
+    pool.close()
+    gc.collect()
+    assert not shelf.alive
 
 
 @pytest.mark.parametrize(("text", "capacity"), [(None, 1), ("", 1), (" 3 ", 3)])
