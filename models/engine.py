@@ -135,21 +135,23 @@ class Engine:
         self.pipeline = pipeline
         self.max_requests = max_requests
         self._jobs: dict[str, _Job] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # entered itself, not by its condition: models/threads.py says why
+        self._changed = threading.Condition(self._lock)
         self._closing = False
         self._thread = start_thread(self._run, "engine")
 
     def stream(self, request: AudioGenerationRequest) -> AudioStream:
         """Start a request; its chunks come as they are made. Raises InvalidRequest, Overloaded or EngineClosed."""
         started = time.perf_counter()
-        with self._changed:
+        with self._lock:
             self._refuse(request)  # before the work of preparing it, and again after it
         job = _Job(request, self.pipeline.speak(self.pipeline.prepare(request)))
-        with self._changed:
+        stream = AudioStream(job, self, started)  # cancels the job if this thread is stopped before it returns
+        with self._lock:
             self._refuse(request)
             self._jobs[request.request_id] = job
             self._changed.notify()
-        return AudioStream(job, self, started)
+        return stream
 
     def generate(
         self, request: AudioGenerationRequest, on_chunk: Callable[[AudioChunk], None] = lambda chunk: None
@@ -165,7 +167,7 @@ class Engine:
 
     def cancel_job(self, job: "_Job") -> bool:
         """`cancel`, for the owner of a stream: a newer request of the same id is another job."""
-        with self._changed:
+        with self._lock:
             if not self.is_running(job):
                 return False
             job.cancelled = True
@@ -186,7 +188,7 @@ class Engine:
 
     def close(self) -> None:
         """Stop every request with EngineClosed and end the thread."""
-        with self._changed:
+        with self._lock:
             self._closing = True
             self._changed.notify()
         self._thread.join()
@@ -213,14 +215,14 @@ class Engine:
         except Exception as error:  # a fault of ours: nobody may be left waiting for an answer
             ended = EngineClosed(f"The engine broke: {error}")
             ended.__cause__ = error
-        with self._changed:
+        with self._lock:
             self._closing = True
         for job in list(self._jobs.values()):
             self._finish(job, ended)
 
     def _turn(self) -> None:
         """Let every job go on that can, fill the free slots, take one step."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._jobs or self._closing)
             jobs = list(self._jobs.values()) if not self._closing else []
         for job in jobs:
@@ -301,7 +303,7 @@ class Engine:
             job.generator.close()
         except Exception as error:  # its own cleanup failed: the reader hears that, unless there is worse to hear
             last = last if isinstance(last, Exception) else error
-        with self._changed:
+        with self._lock:
             if self.is_running(job):
                 del self._jobs[job.request.request_id]
         job.outbox.put(last)

@@ -10,13 +10,14 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 
 from models.engine import Engine, Pipeline
 from models.errors import EngineClosed, InvalidRequest
+from models.threads import Worker
 
 DEFAULT_CAPACITY = 1  # the largest music model alone takes 6.6 GB in half precision
 _WAIT_SECONDS = 0.05  # a waiting thread wakes this often, so that an exception raised into it is heard
@@ -52,15 +53,15 @@ class EnginePool:
         self._load = load
         self._capacity = capacity
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # used longest ago first
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # entered itself, not by its condition: models/threads.py says why
+        self._changed = threading.Condition(self._lock)
         self._closed = False
-        self._loader = ThreadPoolExecutor(1, "loader")
-        self._loader.submit(int).result()  # its thread is there from now on: models/threads.py says why
+        self._loader = Worker("loader")
 
     @property
     def names(self) -> tuple[str, ...]:
         """The models that are in memory, the one used longest ago first."""
-        with self._changed:
+        with self._lock:
             return tuple(self._kept)
 
     @contextmanager
@@ -74,35 +75,27 @@ class EnginePool:
         try:
             yield kept.engine
         finally:
-            with self._changed:
+            with self._lock:
                 kept.users.discard(use)
                 self._changed.notify_all()
 
     def close(self) -> None:
         """Close every engine, those in use too: their requests end with EngineClosed."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             leaving = [self._kept.pop(name) for name in list(self._kept)]
             self._changed.notify_all()
-        self._loader.shutdown(wait=False)
         for kept in leaving:
             kept.engine.close()
 
     def _take(self, name: str, use: _Use) -> _Kept:
-        loading: Future[None] | None = None
         while True:
-            with self._changed:
+            with self._lock:
                 if self._closed:
                     raise EngineClosed("The models are closed; start a new process.")
                 if (kept := self._known(name, use)) is not None:
                     return kept
-                if loading is None:
-                    loading = self._loader.submit(copy_context().run, self._put, name, weakref.ref(use))
-                elif not loading.done():
-                    self._changed.wait(_WAIT_SECONDS)
-            if loading.done():
-                loading.result()
-                loading = None  # it was there and broke before it could be taken
+            self._loader.run(partial(copy_context().run, self._put, name, weakref.ref(use)))
 
     def _known(self, name: str, use: _Use) -> _Kept | None:
         """What is in memory and works, from now on in use."""
@@ -122,7 +115,7 @@ class EnginePool:
             return
         _let_go(self._make_room())
         made = _Kept(Engine(self._load(name)))
-        with self._changed:
+        with self._lock:
             if not self._closed:
                 self._kept[name] = made
                 if (use := asked()) is not None:
@@ -133,7 +126,7 @@ class EnginePool:
 
     def _is_settled(self, name: str, asked: "weakref.ref[_Use]") -> bool:
         use = asked()
-        with self._changed:
+        with self._lock:
             return use is None or self._closed or self._known(name, use) is not None
 
     def _spare(self) -> list[str] | None:
@@ -145,7 +138,7 @@ class EnginePool:
 
     def _make_room(self) -> list[_Kept]:
         """Those that leave for one more, as soon as enough are idle."""
-        with self._changed:
+        with self._lock:
             while (spare := self._spare()) is None:
                 self._changed.wait(_WAIT_SECONDS)
             return [self._kept.pop(name) for name in spare]

@@ -55,7 +55,10 @@ class ConstantDecoder:
 
 
 class ConstantPipeline:
-    """Plays its seed, as hundredths of full scale; refuses what is called "refused", and fails for "broken"."""
+    """Plays its seed, as hundredths of full scale.
+
+    Refuses what is called "refused", fails for "broken", and comes to no end of what is called "endless".
+    """
 
     sample_rate, frame_rate, channels = RATE, float(FRAME_RATE), 1
 
@@ -74,6 +77,9 @@ class ConstantPipeline:
         sequence = CodeSequence((1,), np.zeros((1, 0), np.int64), plan.sampling_params, frames, (0,))
         try:
             sent = 0
+            while plan.input == "endless":
+                time.sleep(0.005)
+                yield self._chunk(plan, 0, 0, frames)
             while sent < frames:
                 yield Wait(sequence, min(sent + 5, frames))
                 if plan.input == "broken":

@@ -62,7 +62,7 @@ def test_a_failure_of_one_ends_the_others() -> None:
     pipeline = ConstantPipeline()
     with Engine(pipeline) as engine:
         with pytest.raises(ValueError, match="a string of the guitar"):
-            generate_together(engine, [request(1, seconds=300.0), request(2, "broken")])
+            generate_together(engine, [request(1, "endless"), request(2, "broken")])
         until(lambda: engine.requests == 0)
     assert sorted(pipeline.closed) == ["r1", "r2"]
 
@@ -82,10 +82,10 @@ def test_an_exception_raised_into_the_waiting_thread_cancels_all() -> None:
 
     with Engine(ConstantPipeline()) as engine:
         with pytest.raises(Stop):
-            generate_together(engine, [request(1, seconds=300.0), request(2, seconds=300.0)], hear)
+            generate_together(engine, [request(1, "endless"), request(2, "endless")], hear)
         until(lambda: engine.requests == 0)
 
 
 def test_a_cancellation_from_elsewhere_is_raised() -> None:
     with Engine(ConstantPipeline()) as engine, pytest.raises(Cancelled):
-        generate_together(engine, [request(1, seconds=300.0)], lambda index, chunk: engine.cancel("r1") and None)
+        generate_together(engine, [request(1, "endless")], lambda index, chunk: engine.cancel("r1") and None)
