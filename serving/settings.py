@@ -17,7 +17,7 @@ from serving.work.runner import MOST_ATTEMPTS
 
 _ABOVE_ZERO = (
     "keep_hours", "forget_days", "at_once", "grace_seconds", "requests_per_minute", "creations_per_minute",
-    "most_waiting", "most_listeners", "most_attempts", "upload_bytes",
+    "most_waiting", "most_listeners", "most_attempts", "upload_bytes", "chat_seconds",
 )  # fmt: skip
 LAST_PORT = 65_535
 _NAMES = tuple(model.name for model in MODELS.values())
@@ -87,6 +87,20 @@ class Settings:
     cors_origins: str = field(
         default="", metadata={"help": "origins, comma-separated, whose pages may call; none without"}
     )
+    chat_base_url: str = field(
+        default="",
+        metadata={
+            "env": "CHAT_BASE_URL",
+            "help": "OpenAI-compatible chat server, up to /v1, that says what responses of the realtime socket say",
+        },
+    )
+    chat_model: str = field(default="", metadata={"env": "CHAT_MODEL", "help": "its model; needed with chat_base_url"})
+    chat_api_key: str = field(
+        default="", repr=False, metadata={"env": "CHAT_API_KEY", "help": "its key, if it asks for one"}
+    )
+    chat_seconds: float = field(
+        default=30.0, metadata={"env": "CHAT_SECONDS", "help": "the chat server may say nothing for so long"}
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> Self:
@@ -112,6 +126,7 @@ class Settings:
         for url in self.containers:
             parse_url(url, "cog_urls")
         self._check_models()
+        self._check_chat()
         if self.public_url:
             parse_url(self.public_url, "public_url")
         self._check_numbers()
@@ -124,6 +139,15 @@ class Settings:
             raise InvalidRequest(
                 "models", f"is {self.models!r}, and the containers of cog_urls make {DIA.name} alone. Leave one out."
             )
+
+    def _check_chat(self) -> None:
+        for name, other in (("chat_model", "chat_base_url"), ("chat_base_url", "chat_model")):
+            if getattr(self, other) and not getattr(self, name):
+                raise InvalidRequest(name, f"is not given, and {other} is. Give both, or neither.")
+        if self.chat_base_url:
+            parse_url(self.chat_base_url, "chat_base_url")
+        if not (self.chat_api_key.isascii() and self.chat_api_key.isprintable()):
+            raise InvalidRequest("chat_api_key", "holds what no header can. Copy it again.")
 
     def _model_names(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.models.split(",") if name.strip())

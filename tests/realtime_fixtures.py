@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from models.errors import InvalidRequest, ParleyError
 from serving.realtime.audio_formats import PCM, Sound, WireFormat
 from serving.realtime.beta import BetaDialect
+from serving.realtime.reply import ChatOrder, Piece
 from serving.realtime.session import Session
 from serving.realtime.settings import RealtimeSettings, Settings, Transcription
 from serving.realtime.workers import NamedVoice, SpeechOrder, Spoken
@@ -88,6 +89,11 @@ class FakeWorkers:
         self.likely: float | None = None
         self.judged: list[int] = []  # lengths of the turns whose end was asked about
         self.refusal: ParleyError | None = None
+        self.replies: Iterable[Piece | ParleyError] | None = (
+            None  # what the language model answers; None: there is none
+        )
+        self.asked: list[ChatOrder] = []
+        self.left = 0  # replies that were stopped before their end
         self._at_work = False
         self.stopped = 0  # orders that were not spoken to their end
 
@@ -127,6 +133,15 @@ class FakeWorkers:
             self.stopped += 1
             raise
 
+    @property
+    def chats(self) -> bool:
+        return self.replies is not None
+
+    def chat(self, order: ChatOrder) -> FakeReply:
+        self.asked.append(order)
+        assert self.replies is not None
+        return FakeReply(self, list(self.replies))
+
     def listen_in_background(self, job: Callable[[], None]) -> None:
         """At once where a response is waiting for it in the only thread there is."""
         self.listening.append(job)
@@ -149,6 +164,24 @@ class FakeWorkers:
 
     def rate_limits(self) -> list[dict[str, Any]]:
         return [{"name": "requests", "limit": 600, "remaining": 599, "reset_seconds": 0.1}]
+
+
+class FakeReply:
+    """Its pieces, until it is stopped. An error among them is raised."""
+
+    def __init__(self, workers: FakeWorkers, pieces: list[Piece | ParleyError]) -> None:
+        self._workers, self._pieces = workers, deque(pieces)
+
+    def __iter__(self) -> Iterator[Piece]:
+        while self._pieces:
+            piece = self._pieces.popleft()
+            if isinstance(piece, ParleyError):
+                raise piece
+            yield piece
+
+    def stop(self) -> None:
+        self._workers.left += bool(self._pieces)
+        self._pieces.clear()
 
 
 class Halved:

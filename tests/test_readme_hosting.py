@@ -51,9 +51,16 @@ def run(snippet: str, house: Running, folder: Path) -> str:
 def test_every_option_and_variable_that_is_named_is_there() -> None:
     options = {f"--{f.name.replace('_', '-')}" for f in fields(Settings)}
     variables = {f.metadata.get("env", f"PARLEY_{f.name.upper()}") for f in fields(Settings)}
-    named = set(re.findall(r"--[a-z][a-z-]+", HOSTING)), set(re.findall(r"\bPARLEY_[A-Z_]+|\bDATABASE_URL", HOSTING))
+    named = (
+        set(re.findall(r"--[a-z][a-z-]+", HOSTING)),
+        set(re.findall(r"\b(?:PARLEY|CHAT)_[A-Z_]+|\bDATABASE_URL", HOSTING)),
+    )
     assert {"--no-auth", "--tokens-file"} <= named[0] <= options | {"--help"}
-    assert {"PARLEY_PUBLIC_URL", "DATABASE_URL"} <= named[1] <= variables | {"PARLEY_MODEL", "PARLEY_MODELS_IN_MEMORY"}
+    assert (
+        {"PARLEY_PUBLIC_URL", "DATABASE_URL", "CHAT_BASE_URL", "CHAT_MODEL", "CHAT_API_KEY", "CHAT_SECONDS"}
+        <= named[1]
+        <= variables | {"PARLEY_MODEL", "PARLEY_MODELS_IN_MEMORY"}
+    )
 
 
 def test_each_door_is_shown_in_each_language() -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chat_fixtures import chat_stand_in, written
 from npm_fixtures import npm_package
 from realtime_exchange_fixtures import RATE, check_tone
 from realtime_service_fixtures import HEARD, PATIENCE, TonePipeline, speaking
 from serving_fixtures import Running
+
+from serving.settings import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 ADDRESS = "127.0.0.1:8000"
@@ -40,11 +43,15 @@ def run(language: str, house: Running, script: Path, *command: str, **environmen
     return done.stdout
 
 
-def test_python_hears_a_recording_and_speaks_in_its_voice(here: tuple[Running, TonePipeline], tmp_path: Path) -> None:
-    house, pipeline = here
-    with wave.open(str(tmp_path / "ann.wav"), "wb") as file:
+def record(folder: Path) -> None:
+    with wave.open(str(folder / "ann.wav"), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
         file.writeframes(np.full(RATE, 1000, "<i2").tobytes())
+
+
+def test_python_hears_a_recording_and_speaks_in_its_voice(here: tuple[Running, TonePipeline], tmp_path: Path) -> None:
+    house, pipeline = here
+    record(tmp_path)
     assert run("python", house, tmp_path / "hello.py", sys.executable) == " ".join(HEARD) + "\n"
     request = pipeline.requests[-1]
     assert request.audio_prompt_transcription == f"[S1] {' '.join(HEARD)}"
@@ -52,6 +59,21 @@ def test_python_hears_a_recording_and_speaks_in_its_voice(here: tuple[Running, T
     with wave.open(str(tmp_path / "hello.wav")) as file:
         assert file.getparams()[:3] == (1, 2, RATE)
         check_tone(file.readframes(file.getnframes()), "[S1] Hello there.")
+
+
+def test_a_chat_server_is_behind_it_as_the_command_says(tmp_path: Path) -> None:
+    set_up = dict(re.findall(r"(CHAT_\w+)=(\S+)", README.partition("<!-- chat bash -->")[2].partition("-m serving")[0]))
+    with chat_stand_in() as stand_in:
+        stand_in.answer = written("Good ", "day.")
+        settings = Settings.from_environ(set_up | {"CHAT_BASE_URL": stand_in.url})
+        chat = {"chat_base_url": settings.chat_base_url, "chat_model": settings.chat_model}
+        with speaking(tmp_path / "data", tokens="", no_auth=True, **chat) as (house, pipeline):
+            record(tmp_path)
+            run("python", house, tmp_path / "hello.py", sys.executable)
+    assert Settings.from_environ(set_up).chat_base_url.endswith("/v1")
+    assert stand_in.asked[0]["model"] == set_up["CHAT_MODEL"]
+    assert stand_in.asked[0]["messages"][0] == {"role": "system", "content": "[S1] Hello there."}
+    assert pipeline.requests[-1].input == "[S1] Good day."
 
 
 def test_javascript_speaks_over_tls(tmp_path: Path, pytestconfig: pytest.Config) -> None:

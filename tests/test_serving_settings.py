@@ -4,6 +4,7 @@ import socket
 import threading
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving_queue_fixtures import opened
@@ -58,6 +59,31 @@ def test_dia_is_served_unless_others_are_named() -> None:
 def test_containers_speak_and_make_no_music() -> None:
     with pytest.raises(InvalidRequest, match=r"models: is 'dia,musicgen', and the containers of cog_urls make dia"):
         Settings(models="dia,musicgen", cog_urls="http://10.0.0.5:5000")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"chat_base_url": "http://127.0.0.1:11434/v1"}, "chat_model: is not given, and chat_base_url is"),
+        ({"chat_model": "llama3.2"}, "chat_base_url: is not given, and chat_model is"),
+        ({"chat_base_url": "127.0.0.1:11434", "chat_model": "llama3.2"}, "chat_base_url: "),
+        ({"chat_api_key": "key\n"}, "chat_api_key: holds what no header can"),
+        ({"chat_api_key": "kéy"}, "chat_api_key: holds what no header can"),
+        ({"chat_seconds": 0.0}, "chat_seconds: is 0.0; it must be above 0"),
+    ],
+)
+def test_a_chat_server_that_cannot_be_asked_is_told_as_such(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told) as refused:
+        Settings(**given)
+    assert "key\n" not in str(refused.value)
+
+
+def test_a_chat_server_has_the_names_that_others_give_it() -> None:
+    named = {"CHAT_BASE_URL": "http://a/v1", "CHAT_MODEL": "m", "CHAT_API_KEY": "secret", "CHAT_SECONDS": "5"}
+    settings = Settings.from_environ(named)
+    chat = (settings.chat_base_url, settings.chat_model, settings.chat_api_key, settings.chat_seconds)
+    assert chat == ("http://a/v1", "m", "secret", 5.0)
+    assert "secret" not in repr(settings)
 
 
 @pytest.mark.parametrize("url", ["mysql://parley:hunter2@db/parley", "db.example.org"])

@@ -230,7 +230,7 @@ def cut_transcript(text: str, fraction: float) -> tuple[str, str]:
 
 
 def _ends_well(tokens: Sequence[re.Match[str]], index: int) -> bool:
-    return _ends_sentence(tokens[index][0]) or tokens[index + 1][0] in SPEAKER_IDS
+    return ends_sentence(tokens[index][0]) or tokens[index + 1][0] in SPEAKER_IDS
 
 
 def _words(script: Script) -> list[_Word]:
@@ -256,23 +256,25 @@ def _join(turns: Sequence[Turn]) -> str:
 
 def _word_seconds(word: str) -> float:
     speech, cues = _CUE.subn("", word)
-    pause = SENTENCE_PAUSE_SECONDS * _ends_sentence(speech) or CLAUSE_PAUSE_SECONDS * _ends_clause(speech)
+    pause = SENTENCE_PAUSE_SECONDS * ends_sentence(speech) or CLAUSE_PAUSE_SECONDS * ends_clause(speech)
     signs = len(_SPOKEN_SIGN.findall(speech))
     characters = len(speech) - signs + signs * CHARACTERS_PER_DIGIT + 1  # the space that follows
     return characters / CHARACTERS_PER_SECOND + pause + cues * CUE_SECONDS
 
 
 def _cut_cost(word: str) -> float:
-    if _ends_sentence(word):
+    if ends_sentence(word):
         return SENTENCE_CUT_COST
-    return CLAUSE_CUT_COST if _ends_clause(word) else WORD_CUT_COST
+    return CLAUSE_CUT_COST if ends_clause(word) else WORD_CUT_COST
 
 
-def _ends_sentence(word: str) -> bool:
+def ends_sentence(word: str) -> bool:
+    """Of what stands between spaces."""
     if word.casefold() in ABBREVIATIONS or _INITIAL.match(word):
         return False
     return bool(_SENTENCE_END.search(word))
 
 
-def _ends_clause(word: str) -> bool:
+def ends_clause(word: str) -> bool:
+    """As ends_sentence."""
     return bool(_CLAUSE_END.search(word))

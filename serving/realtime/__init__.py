@@ -12,11 +12,16 @@ The way of an event:
         turns                                               where somebody speaks
       conversation                                        items, what they say and sound like
       transcribing                                        what is said in them
-      speaking                                            the speaking side
-        script                                              which words, in whose voice
-        response                                            what is told of one response, in which order
+      speaking                                            the speaking side: which responses there are
+        answering                                           what one says, known beforehand or written meanwhile
+          script                                              which words, in whose voice
+          chat_messages (reply)                               items as a language model reads them
+          passages                                            what is written, as soon as it can be spoken
+          voicing                                             passages in one voice
+        response (outputs)                                  what is told of one, in which order
     server_events                                       what the client is told
 
 A session leaves to `workers` what takes long: `local_workers` are the models of this process, its engine (`speech`)
-among them; those of a test do it when they are told to.
+among them, and the language model of a `chat` server (chat_stream, loop_stream), if there is one; those of a test do it
+when they are told to.
 """

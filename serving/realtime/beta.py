@@ -90,6 +90,8 @@ class BetaDialect:
         for ga, beta in _EVENTS.items():
             if kind.startswith(ga):
                 return event | {"type": beta + kind.removeprefix(ga)}
+        if kind == "response.function_call_arguments.done":
+            return {name: value for name, value in event.items() if name != "name"}
         if kind == "conversation.item.added":
             event = event | {"type": "conversation.item.created"}
         if "session" in event and event["session"]["type"] == "transcription":

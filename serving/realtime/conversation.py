@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from serving.realtime.audio_formats import Samples, WireFormat
 from serving.realtime.faults import Fault, invalid_value
 from serving.realtime.fields import Json
@@ -35,12 +37,18 @@ _AUDIO_PARTS = ("input_audio", "output_audio")
 
 @dataclass(eq=False)
 class Part:
-    """Of a message. text: what is written, or what the audio says as far as that is known."""
+    """Of a message. text: what is written, or what the audio says as far as that is known.
+
+    marks: of speech, how many characters of the text had been said by which sample. heard: what was left of the text
+    when the audio was cut; about where, and so it is shown to no client.
+    """
 
     type: str
     text: str | None
     samples: Samples | None = None
     wire: WireFormat | None = None
+    marks: list[tuple[int, int]] = field(default_factory=list)
+    heard: str | None = None
 
     @property
     def is_audio(self) -> bool:
@@ -49,6 +57,29 @@ class Part:
     @property
     def milliseconds(self) -> int:
         return 0 if self.samples is None or self.wire is None else 1000 * len(self.samples) // self.wire.rate
+
+    @property
+    def known(self) -> str | None:
+        """What it says, for a language model to go on from."""
+        return self.heard if self.text is None else self.text
+
+    def cut(self, milliseconds: int) -> None:
+        """To what was heard of it. Its words go, as nobody knows how far they went; `heard` has them to about there."""
+        if self.samples is not None and self.wire is not None:
+            end = self.wire.rate * milliseconds // 1000
+            self.heard = self._said_by(end)
+            self.samples = self.samples[:end].copy()
+        elif milliseconds == 0:
+            self.heard = ""
+        self.text = None
+
+    def _said_by(self, sample: int) -> str | None:
+        """Whole words alone."""
+        if (said := self.known) is None or self.samples is None:
+            return None
+        ends, letters = zip((0, 0), *(self.marks or [(len(self.samples), len(said))]), strict=True)
+        end = min(len(said), int(np.interp(sample, ends, letters)))
+        return said[:end] if end == len(said) else said[: said.rfind(" ", 0, end + 1) + 1]
 
     def to_json(self, *, with_audio: bool = False) -> Json:
         if not self.is_audio:
@@ -154,7 +185,7 @@ class Conversation:
         item.forget_audio()
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
-        """Cut what an assistant said to what was heard of it; its transcript goes, for nobody knows how far it went."""
+        """Cut what an assistant said to what was heard of it; its transcript goes."""
         item = self._found(item_id, "truncate", "truncating")
         if item.role != "assistant" or not any(part.is_audio for part in item.parts):
             raise invalid_value("item_id", "Error truncating item: only audio of the assistant can be truncated.")
@@ -165,9 +196,8 @@ class Conversation:
             raise invalid_value(
                 "audio_end_ms", f"Audio content of {part.milliseconds}ms is already shorter than {audio_end_ms}ms"
             )
-        if part.samples is not None and part.wire is not None:
-            part.samples = part.samples[: part.wire.rate * audio_end_ms // 1000].copy()
-        part.text = None
+        part.cut(audio_end_ms)
+        item.words = None  # what was understood of it is of the whole
 
     def _found(self, item_id: str, verb: str, doing: str) -> Item:
         item = self._items.get(item_id)

@@ -12,6 +12,7 @@ log = logging.getLogger("parley.realtime")
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
+RATE_LIMIT, RATE_LIMIT_EXCEEDED = "rate_limit_error", "rate_limit_exceeded"  # a kind, and its code
 
 
 class Fault(Exception):

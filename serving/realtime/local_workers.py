@@ -19,7 +19,9 @@ from models.listening.whisper import PACKAGED, whisper_names
 from serving.catalog import DIA
 from serving.rate_limit import RateLimit
 from serving.realtime.audio_formats import Sound
+from serving.realtime.chat import ChatServer
 from serving.realtime.fields import Json
+from serving.realtime.reply import ChatOrder, Reply
 from serving.realtime.settings import Transcription
 from serving.realtime.speech import speak
 from serving.realtime.workers import Denoiser, NamedVoice, SpeechOrder, Spoken, VoicePrompt
@@ -51,6 +53,7 @@ class LocalWorkers:
     owner: str
     background: Background
     responses: RateLimit
+    chat_server: ChatServer | None = None
 
     def detector(self, rate: int) -> SpeechDetector:
         return SpeechDetector(rate)
@@ -78,6 +81,14 @@ class LocalWorkers:
 
     def speak(self, order: SpeechOrder) -> Generator[Spoken]:
         return speak(order, self._engine)
+
+    @property
+    def chats(self) -> bool:
+        return self.chat_server is not None
+
+    def chat(self, order: ChatOrder) -> Reply:
+        assert self.chat_server is not None
+        return self.chat_server.reply(order)
 
     def listen_in_background(self, job: Callable[[], None]) -> None:
         self.background.listening.submit(job)

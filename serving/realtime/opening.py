@@ -10,7 +10,7 @@ from serving.access import NotAllowed
 from serving.rate_limit import RateLimited
 from serving.realtime.beta import BetaDialect
 from serving.realtime.client_secrets import Grant, granted
-from serving.realtime.faults import Fault
+from serving.realtime.faults import RATE_LIMIT, RATE_LIMIT_EXCEEDED, Fault
 from serving.realtime.settings import MODEL, OWN_MODELS, RealtimeSettings, Settings, TranscriptionSettings, is_served
 from serving.web.gate import Gate
 
@@ -90,7 +90,7 @@ def let_in(opening: Opening, gate: Gate, secret: bytes) -> Grant:
 
 
 def too_many(error: Exception) -> Refused:
-    return Refused(Fault("rate_limit_exceeded", str(error), kind="rate_limit_error"), TRY_AGAIN, "rate_limit_error")
+    return Refused(Fault(RATE_LIMIT_EXCEEDED, str(error), kind=RATE_LIMIT), TRY_AGAIN, RATE_LIMIT)
 
 
 def _wrong(code: str, message: str, param: str) -> Refused:

@@ -1,27 +1,24 @@
-"""One response: what it has said so far, and its events in the order that clients rely on. Knows no model.
+"""One response: what it has put out so far, and its events in the order that clients rely on. Knows no model.
 
-created → output_item.added → item.added → content_part.added → deltas → audio.done → transcript.done →
-content_part.done → item.done → output_item.done → done. Its item begins with its first sound, so that what fails
-before leaves none behind; once it has begun every `done` follows, also where it is cancelled.
+created → of each output (outputs) what is told of it → done. An output begins with its first sound, so that what fails
+before leaves none behind; once it has begun every `done` follows, also where the response is cancelled.
 """
 
-import base64
-import math
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
-
+from models.errors import GenerationFailed
+from models.request import Codes
 from serving.realtime import server_events as say
-from serving.realtime.audio_formats import Samples, WireFormat
+from serving.realtime.audio_formats import WireFormat
 from serving.realtime.client_events import ResponseParams
-from serving.realtime.conversation import Conversation, Item, Part, new_item_id
+from serving.realtime.conversation import Conversation
 from serving.realtime.fields import Json
+from serving.realtime.outputs import AnyOutput, CallOutput, MessageOutput, Place
+from serving.realtime.reply import CallPart
 from serving.realtime.settings import RealtimeSettings, VoiceId, wire_of
-from serving.realtime.workers import Spoken, pieces_of
+from serving.realtime.workers import Spoken
 from serving.storage.ids import new_id
-
-DELTA_SECONDS = 0.2  # of audio in one event: 9,600 bytes of PCM
 
 Status = Literal["completed", "cancelled", "failed", "incomplete"]
 
@@ -45,13 +42,15 @@ class Response:
         self.speed = settings.audio.output.speed
         self.modalities = params.output_modalities or settings.output_modalities
         self.most_tokens = params.max_output_tokens or settings.max_output_tokens
-        self.text = ""  # what it says; known before its first sound
         self.input_tokens = 0
-        self.item: Item | None = None
+        self.text_tokens: int | None = None  # of the answer's words, where somebody has counted them
         self.over = False
-        self.tokens = 0
-        self._said = 0  # characters of the transcript that have been sent
-        self._pieces: list[Samples] = []
+        self.tokens = 0  # of speech
+        self.passages = 0  # that have been begun
+        self.handed_on: Codes | None = None  # by the last of them, for the next to go on without a seam
+        self.when_over: Callable[[], object] = lambda: None  # stops whoever works for it
+        self._tokens_before = 0  # those of the passages before the one that is being spoken
+        self._outputs: list[AnyOutput] = []  # the last may still be going on
         self._status = "in_progress"
         self._details: Json | None = None
         self._usage: Json | None = None
@@ -69,7 +68,7 @@ class Response:
     @property
     def seconds(self) -> float:
         """Of audio that it has sent."""
-        return sum(map(len, self._pieces)) / self.wire.rate
+        return sum(output.seconds for output in self._outputs if isinstance(output, MessageOutput))
 
     def to_json(self) -> Json:
         return {
@@ -77,7 +76,7 @@ class Response:
             "id": self.id,
             "status": self._status,
             "status_details": self._details,
-            "output": [self.item.to_json()] if self.item is not None and self.over else [],
+            "output": [output.item.to_json() for output in self._outputs if output.is_begun and self.over],
             "conversation_id": self.conversation.id if self.conversation is not None else None,
             "output_modalities": self.modalities,
             "max_output_tokens": self.most_tokens,
@@ -86,84 +85,72 @@ class Response:
             "metadata": self.params.metadata,
         }
 
-    def write(self) -> None:
-        """All of its text at once, where nobody is to hear it."""
-        self._begin()
-        self._send_text(len(self.text))
+    @property
+    def tokens_left(self) -> int | None:
+        """Of speech, until the limit; None: there is none."""
+        return self.most_tokens - self.tokens if isinstance(self.most_tokens, int) else None
+
+    def write(self, text: str) -> None:
+        """More of its text, where nobody is to hear it."""
+        self._message().write(text)
+
+    def begin_passage(self, text: str) -> None:
+        """More of its text, whose sound comes next."""
+        self.passages += 1
+        self._tokens_before = self.tokens
+        self._message().begin_passage(text)
 
     def take(self, spoken: Spoken) -> None:
-        """The next piece of its sound, as events of at most 200 ms, the words that go with it in front."""
-        self.tokens = spoken.tokens
-        if not len(spoken.samples):
-            return
-        self._begin()
-        self._send_text(math.ceil(spoken.progress * len(self.text)))
-        for piece in pieces_of(spoken.samples, int(DELTA_SECONDS * self.wire.rate)):
-            self._pieces.append(piece)
-            delta = base64.b64encode(self.wire.encode(piece)).decode()
-            self._send(say.AudioDelta(**self._place, delta=delta))
+        """The next piece of the passage's sound."""
+        self.tokens = self._tokens_before + spoken.tokens
+        if len(spoken.samples):
+            self._message().take(spoken.samples, spoken.progress)
+
+    def call(self, part: CallPart) -> None:
+        """The next piece of a call. Raises GenerationFailed for one of a call that is over."""
+        last = self._outputs[-1] if self._outputs else None
+        if not isinstance(last, CallOutput) or last.number != part.number:
+            if any(isinstance(output, CallOutput) and output.number == part.number for output in self._outputs):
+                raise GenerationFailed("The chat server went on with a call that it had left.")
+            self._end_last(is_whole=True)
+            last = CallOutput(self._next_place, part)
+            self._outputs.append(last)
+        last.take(part.arguments)
 
     def end(self, status: Status, reason: str | None = None, error: Json | None = None) -> None:
         """Exactly once. reason: of a response that is cancelled or incomplete; error: of one that failed."""
         assert not self.over, self.id
-        self.over = True
+        self.give_up()
         self._status = status
         if status != "completed":
             told = {"reason": reason} if reason else {"error": error} if error else {}
             self._details = {"type": status, **told}
-        if self.item is not None:
-            if status == "completed":
-                self._send_text(len(self.text))
-            self._end_item(self.item)
+        self._end_last(is_whole=status == "completed")
         self._usage = self._used()
         self._send(say.ResponseDone(response=self.to_json()))
 
-    def _begin(self) -> None:
-        if self.item is not None:
-            return
-        kind = "output_audio" if self.is_spoken else "output_text"
-        self.item = item = Item(new_item_id(), role="assistant", status="in_progress")
-        before = self.conversation.add(item) if self.conversation is not None else None
-        self._send(say.OutputItemAdded(response_id=self.id, item=item.to_json()))
-        if self.conversation is not None:
-            self._send(say.ItemAdded(previous_item_id=before, item=item.to_json()))
-        self._before = before
-        item.parts.append(Part(kind, "", wire=self.wire))
-        self._send(say.PartAdded(**self._place, part=self._part("")))
+    def give_up(self) -> None:
+        """It is over, and nobody is told."""
+        self.over = True
+        self.when_over()
 
-    def _end_item(self, item: Item) -> None:
-        part, said = item.parts[0], self.text[: self._said]
-        if part.is_audio:
-            part.samples = np.concatenate(self._pieces) if self._pieces else None
-            self._send(say.AudioDone(**self._place))
-            self._send(say.TranscriptDone(**self._place, transcript=said))
-        else:
-            self._send(say.TextDone(**self._place, text=said))
-        item.status = "completed" if self._status == "completed" else "incomplete"
-        self._send(say.PartDone(**self._place, part=self._part(said)))
-        if self.conversation is not None:
-            self._send(say.ItemDone(previous_item_id=self._before, item=item.to_json()))
-        self._send(say.OutputItemDone(response_id=self.id, item=item.to_json()))
+    def _message(self) -> MessageOutput:
+        """The one that is going on, or the next."""
+        if self._outputs and isinstance(last := self._outputs[-1], MessageOutput):
+            return last
+        self._end_last(is_whole=True)
+        message = MessageOutput(self._next_place, self.wire if self.is_spoken else None)
+        self._outputs.append(message)
+        return message
 
-    def _send_text(self, until: int) -> None:
-        """Whole words only, unless it is the end."""
-        if until < len(self.text):
-            until = self.text.rfind(" ", 0, until + 1) + 1
-        if until <= self._said:
-            return
-        delta, self._said = self.text[self._said : until], until
-        assert self.item is not None
-        self.item.parts[0].text = self.text[:until]
-        event = say.TranscriptDelta if self.is_spoken else say.TextDelta
-        self._send(event(**self._place, delta=delta))
+    def _end_last(self, *, is_whole: bool) -> None:
+        if self._outputs:
+            self._outputs[-1].end(is_whole=is_whole)
 
     @property
-    def _place(self) -> Json:
-        assert self.item is not None
-        return {"response_id": self.id, "item_id": self.item.id}
-
-    def _part(self, said: str) -> Json:
-        return {"type": "audio", "transcript": said} if self.is_spoken else {"type": "text", "text": said}
+    def _next_place(self) -> Place:
+        number = sum(output.is_begun for output in self._outputs)
+        return Place(self.id, number, self.conversation, self._send)
 
     @property
     def _voice_shown(self) -> str:
@@ -171,7 +158,7 @@ class Response:
         return self.voice.id if isinstance(self.voice, VoiceId) else self.voice
 
     def _used(self) -> Json:
-        output_text = self._said if not self.is_spoken else 0
+        output_text = self._text_tokens
         return {
             "total_tokens": self.input_tokens + self.tokens + output_text,
             "input_tokens": self.input_tokens,
@@ -179,3 +166,10 @@ class Response:
             "input_token_details": {"text_tokens": self.input_tokens, "audio_tokens": 0, "cached_tokens": 0},
             "output_token_details": {"text_tokens": output_text, "audio_tokens": self.tokens},
         }
+
+    @property
+    def _text_tokens(self) -> int:
+        """Where nobody has counted them, a written character is one."""
+        if self.text_tokens is not None or self.is_spoken:
+            return self.text_tokens or 0
+        return sum(output.said for output in self._outputs if isinstance(output, MessageOutput))

@@ -219,3 +219,18 @@ class TextDelta(_OfPart):
 class TextDone(_OfPart):
     type: Literal["response.output_text.done"] = "response.output_text.done"
     text: str
+
+
+class ArgumentsDelta(_OfResponse):
+    type: Literal["response.function_call_arguments.delta"] = "response.function_call_arguments.delta"
+    item_id: str
+    call_id: str
+    delta: str
+
+
+class ArgumentsDone(_OfResponse):
+    type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str

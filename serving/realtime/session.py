@@ -20,7 +20,6 @@ from serving.realtime.faults import Fault, invalid_value, our_fault
 from serving.realtime.fields import Json
 from serving.realtime.items import ItemReference
 from serving.realtime.response import Response
-from serving.realtime.script import text_to_say
 from serving.realtime.settings import RealtimeSettings, ServerVad, Settings, is_served
 from serving.realtime.speaking import Speaking
 from serving.realtime.transcribing import Transcribing
@@ -190,7 +189,7 @@ class Session:
         """A turn that was heard to its end: at once where there is something to say, else when it is understood."""
         if not isinstance(self.settings, RealtimeSettings) or not self._turn_detection.create_response:
             return
-        if isinstance(text_to_say(None, list(self._conversation)), str):
+        if self._speaking.need_not_listen():
             self._respond_if_there_is_something()
             return
         self._transcribing.words_of(item).add_done_callback(self._understood)
@@ -219,7 +218,7 @@ class Session:
 
     def _respond_if_there_is_something(self) -> None:
         """Of the session's own accord: where it cannot be, nobody has asked for it."""
-        if self.over or self._speaking.active is not None or text_to_say(None, list(self._conversation)) is None:
+        if self.over or self._speaking.active is not None or not self._speaking.has_something_to_say():
             return
         try:
             self._respond(ResponseParams())

@@ -128,7 +128,7 @@ class Audio(Frozen):
 
 
 class Tool(Frozen):
-    """Taken and shown, as are the classes below: a speech synthesizer calls none and keeps no count of tokens."""
+    """For a language model to call, as the choice is for it; who only synthesizes speech takes and shows both."""
 
     type: Literal["function"]
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
@@ -151,6 +151,8 @@ ToolChoice = Literal["auto", "none", "required"] | FunctionChoice | McpChoice
 
 
 class Tracing(Frozen):
+    """Taken and shown, as are the two classes below."""
+
     group_id: str | None = None
     workflow_name: str | None = None
     metadata: Any = None

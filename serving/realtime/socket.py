@@ -16,6 +16,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from models.errors import Overloaded, ParleyError
+from serving.realtime.chat import ChatServer
 from serving.realtime.client_secrets import Grant
 from serving.realtime.faults import Fault, our_fault
 from serving.realtime.local_workers import Background, LocalWorkers
@@ -24,6 +25,7 @@ from serving.realtime.outbox import SlowReader, WaitingEvents, text_of
 from serving.realtime.server_events import Error, ErrorDetails
 from serving.realtime.session import Session
 from serving.service import Service
+from serving.settings import Settings
 from serving.storage.ids import new_id
 from serving.web.gate import Gate
 
@@ -40,14 +42,17 @@ router = APIRouter(prefix="/v1/realtime", tags=["realtime"])
 
 
 class Realtime:
-    """What all sockets of a process share. Made and closed with the application."""
+    """What all sockets of a process share. Made and closed with the application, in its loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.background = Background()
         self.threads = CapacityLimiter(HEARING_THREADS)
+        self.chat_server = ChatServer.of(settings)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         self.background.close()
+        if self.chat_server is not None:
+            await self.chat_server.close()
 
 
 @router.websocket("")
@@ -75,7 +80,7 @@ async def connect(socket: WebSocket) -> None:
 async def _serve(socket: WebSocket, opening: Opening, grant: Grant) -> None:
     state = socket.app.state
     realtime: Realtime = state.realtime
-    workers = LocalWorkers(state.service, grant.owner, realtime.background, state.gate.creations)
+    workers = LocalWorkers(state.service, grant.owner, realtime.background, state.gate.creations, realtime.chat_server)
     outbox = WaitingEvents()
     make = partial(Session, grant.settings, workers, outbox, time.time, opening.dialect, names_model=grant.names_model)
     session = await to_thread.run_sync(make, limiter=realtime.threads)

@@ -1,25 +1,28 @@
 """The speaking side of a session: its responses, begun, spoken in the background, cancelled. Knows no buffer.
 
-One response at a time speaks in the conversation; out-of-band ones run beside it.
+One response at a time speaks in the conversation; out-of-band ones run beside it. What they say is the affair of
+`answering`.
 """
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
+from functools import partial
 
-from models.errors import Cancelled, GenerationFailed, InvalidRequest, ParleyError
-from models.request import Codes
+from models.errors import Cancelled, GenerationFailed, InvalidRequest, Overloaded, ParleyError
 from serving.rate_limit import RateLimited
 from serving.realtime import server_events as say
+from serving.realtime.answering import Answering, Over
 from serving.realtime.client_events import ResponseParams
 from serving.realtime.conversation import Conversation, Item
-from serving.realtime.faults import INVALID_REQUEST, SERVER_ERROR, Fault
+from serving.realtime.faults import INVALID_REQUEST, RATE_LIMIT, RATE_LIMIT_EXCEEDED, SERVER_ERROR, Fault
 from serving.realtime.fields import Json
+from serving.realtime.reply import CutShort
 from serving.realtime.response import Response, Status
-from serving.realtime.script import items_named, text_to_say, voice_of_items, with_speaker
+from serving.realtime.script import text_to_say
 from serving.realtime.settings import RealtimeSettings
 from serving.realtime.transcribing import Transcribing
-from serving.realtime.workers import NamedVoice, Outbox, SpeechOrder, Workers
+from serving.realtime.workers import Outbox, Workers
 
 log = logging.getLogger("parley.realtime")
 
@@ -41,15 +44,27 @@ class Speaking:
     ) -> None:
         """when_done: hears of each response that has ended, whichever way."""
         self._workers, self._outbox, self._send, self._lock = workers, outbox, send, lock
-        self._transcribing, self._conversation, self._when_done = transcribing, conversation, when_done
+        self._conversation, self._when_done = conversation, when_done
+        self._answering = Answering(workers, lock, transcribing, conversation)
         self._running: dict[str, Response] = {}
-        self._continues: tuple[str, Codes] | None = None  # of the last response: its voice, and what it handed on
-        self.has_spoken = False  # whether there is audio of the assistant's
 
     @property
     def active(self) -> Response | None:
         """The one that speaks in the conversation."""
         return next((one for one in self._running.values() if one.conversation is not None), None)
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether there is audio of the assistant's."""
+        return self._answering.has_spoken
+
+    def has_something_to_say(self) -> bool:
+        """To the conversation as it is."""
+        return self._workers.chats or text_to_say(None, list(self._conversation)) is not None
+
+    def need_not_listen(self) -> bool:
+        """Whether it is known what to say, whatever is being said."""
+        return not self._workers.chats and isinstance(text_to_say(None, list(self._conversation)), str)
 
     def begin(self, params: ResponseParams, settings: RealtimeSettings, context: Sequence[Item]) -> None:
         """Raises Fault where there may be no other one, and nothing is begun."""
@@ -65,11 +80,14 @@ class Speaking:
         try:
             self._workers.count_response()
         except (ParleyError, RateLimited) as error:
-            raise Fault("rate_limit_exceeded", str(error), kind="rate_limit_error") from error
+            raise Fault(RATE_LIMIT_EXCEEDED, str(error), kind=RATE_LIMIT) from error
         response = Response(params, settings, self._conversation if in_band else None, self._send)
         self._running[response.id] = response
-        wanted = text_to_say(params.instructions, context)
-        self._workers.speak_in_background(lambda: self._run(response, wanted))
+        if self._workers.chats:
+            answer = partial(self._answering.chat, response, settings, context)
+        else:
+            answer = partial(self._answering.say, response, text_to_say(params.instructions, context))
+        self._workers.speak_in_background(partial(self._run, response, answer))
 
     def cancel(self, response_id: str | None = None, reason: str = "client_cancelled") -> bool:
         """The one of this id, or else the conversation's; False if there is none."""
@@ -81,83 +99,30 @@ class Speaking:
         return True
 
     def close(self) -> None:
-        """Whoever speaks in the background stops at the next piece."""
+        """Whoever speaks in the background stops at the next piece, whoever writes at once."""
         for response in self._running.values():
-            response.over = True
+            response.give_up()
         self._running.clear()
 
-    def _run(self, response: Response, wanted: str | Item | None) -> None:
+    def _run(self, response: Response, answer: Callable[[], CutShort | None]) -> None:
         """In the background, without the lock."""
         try:
-            text = self._text(wanted)
-            if response.is_spoken:
-                self._speak(response, text)
-            else:
-                self._write(response, text)
+            cut_short = answer()
+            ended: tuple[Status, str | None, Json | None] = (
+                "incomplete" if cut_short else "completed",
+                cut_short,
+                None,
+            )
+        except Over:
+            return
         except Exception as error:
             if not isinstance(error, ParleyError):
                 log.exception("a response failed")
                 error = GenerationFailed("The response failed on our side. It is logged.")
-            with self._lock:
-                if not response.over:
-                    self._end(response, "failed", error=_told(error))
-
-    def _text(self, wanted: str | Item | None) -> str:
-        if isinstance(wanted, Item):
-            with self._lock:
-                words = self._transcribing.words_of(wanted)
-            wanted = words.result()
-        if not wanted or not wanted.strip():
-            raise InvalidRequest(
-                "response", "has nothing to say: give it instructions, or add an item with text, or one that speaks."
-            )
-        return wanted.strip()
-
-    def _write(self, response: Response, text: str) -> None:
+            ended = ("failed", None, _told(error))
         with self._lock:
             if not response.over:
-                response.text = text
-                response.write()
-                self._end(response, "completed")
-
-    def _speak(self, response: Response, text: str) -> None:
-        voice = self._voice(response)
-        with self._lock:
-            response.text, response.input_tokens = text, len(text.encode())
-            order = self._order(response, with_speaker(text, voice.speaker), voice)
-        cut_short = False
-        with closing(self._workers.speak(order)) as pieces:
-            for spoken in pieces:
-                with self._lock:
-                    if response.over:
-                        return
-                    response.take(spoken)
-                    self.has_spoken |= len(spoken.samples) > 0
-                    if spoken.continues is not None and response.conversation is not None:
-                        self._continues = (str(response.voice), spoken.continues)
-                    cut_short = spoken.cut_short
-        with self._lock:
-            if not response.over:
-                if cut_short and response.most_tokens != "inf":
-                    self._end(response, "incomplete", reason="max_output_tokens")
-                else:
-                    self._end(response, "completed")
-
-    def _voice(self, response: Response) -> NamedVoice:
-        """May wait for what an item says."""
-        with self._lock:
-            items = items_named(response.voice, self._conversation)
-            words = [self._transcribing.words_of(item) for item in items]
-        if items:
-            return voice_of_items(items, [future.result() for future in words])
-        return self._workers.voice(response.voice if isinstance(response.voice, str) else response.voice.id)
-
-    def _order(self, response: Response, text: str, voice: NamedVoice) -> SpeechOrder:
-        """In the same voice it goes on where the response before it ended, without a seam."""
-        voice_before, codes = self._continues or ("", None)
-        continues = codes if response.conversation is not None and voice_before == str(response.voice) else None
-        most = response.most_tokens if isinstance(response.most_tokens, int) else None
-        return SpeechOrder(response.id, text, voice.prompt, response.wire, response.speed, most, continues)
+                self._end(response, *ended)
 
     def _end(self, response: Response, status: Status, reason: str | None = None, error: Json | None = None) -> None:
         del self._running[response.id]
@@ -167,6 +132,13 @@ class Speaking:
 
 
 def _told(error: Exception) -> Json:
-    kind = INVALID_REQUEST if isinstance(error, InvalidRequest) else SERVER_ERROR
-    code = "cancelled" if isinstance(error, Cancelled) else "invalid_value" if kind == INVALID_REQUEST else kind
+    match error:
+        case InvalidRequest():
+            kind, code = INVALID_REQUEST, "invalid_value"
+        case Overloaded():
+            kind, code = RATE_LIMIT, RATE_LIMIT_EXCEEDED
+        case Cancelled():
+            kind, code = SERVER_ERROR, "cancelled"
+        case _:
+            kind, code = SERVER_ERROR, SERVER_ERROR
     return {"type": kind, "code": code, "message": str(error)}

@@ -1,4 +1,4 @@
-"""What a session has others do for it: listening, transcribing, speaking. It knows them by these shapes alone."""
+"""What a session has others do for it: listen, transcribe, think, speak. It knows them by these shapes alone."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Protocol
 from models.request import Codes
 from serving.realtime.audio_formats import Samples, Sound, WireFormat
 from serving.realtime.fields import Json
+from serving.realtime.reply import ChatOrder, Reply
 from serving.realtime.settings import Transcription
 from serving.realtime.turns import Detector
 
@@ -90,6 +91,15 @@ class Workers(Protocol):
 
     def speak(self, order: SpeechOrder) -> Generator[Spoken]:
         """Blocks; closing it stops the speech. Raises ParleyError."""
+        ...
+
+    @property
+    def chats(self) -> bool:
+        """Whether a language model says what a response is to say."""
+        ...
+
+    def chat(self, order: ChatOrder) -> Reply:
+        """Where it does. Does not block."""
         ...
 
     def listen_in_background(self, job: Callable[[], None]) -> None: ...

@@ -1,7 +1,7 @@
 """The HTTP application: doors, errors, what is around every request. Makes no decision of its own."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.changes.attach()
         to_thread.current_default_thread_limiter().total_tokens = THREADS
-        with closing(realtime.Realtime()) as app.state.realtime:
+        async with aclosing(realtime.Realtime(service.settings)) as app.state.realtime:
             yield
 
     app = DocumentedApp(

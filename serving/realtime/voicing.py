@@ -1,0 +1,64 @@
+"""A passage of a response → pieces of speech, in the voice that the response has. Knows no event.
+
+In one voice a passage goes on where the one before it ended, without a seam: of the same response, or of the one before
+it in the conversation.
+"""
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager, closing
+
+from models.request import Codes
+from serving.realtime.conversation import Conversation
+from serving.realtime.response import Response
+from serving.realtime.script import items_named, voice_of_items, with_speaker
+from serving.realtime.settings import VoiceId
+from serving.realtime.transcribing import Transcribing
+from serving.realtime.workers import NamedVoice, SpeechOrder, Spoken, Workers
+
+
+class Voicing:
+    """Of one session, whose lock it takes: its methods are called in the background, without it."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        lock: AbstractContextManager[object],
+        transcribing: Transcribing,
+        conversation: Conversation,
+    ) -> None:
+        self._workers, self._lock = workers, lock
+        self._transcribing, self._conversation = transcribing, conversation
+        self._last: tuple[str | VoiceId, Codes] | None = None  # in the conversation: a voice, what it handed on
+
+    def voice_of(self, response: Response) -> NamedVoice:
+        """May wait for what an item says. Raises InvalidRequest."""
+        with self._lock:
+            items = items_named(response.voice, self._conversation)
+            words = [self._transcribing.words_of(item) for item in items]
+        if items:
+            return voice_of_items(items, [future.result() for future in words])
+        return self._workers.voice(response.voice if isinstance(response.voice, str) else response.voice.id)
+
+    def speak(self, response: Response, text: str, voice: NamedVoice) -> Generator[Spoken]:
+        """Blocks; closing it stops the speech. Raises ParleyError."""
+        order = self._order(response, with_speaker(text, voice.speaker), voice)
+        with closing(self._workers.speak(order)) as pieces:
+            for spoken in pieces:
+                if spoken.continues is not None:
+                    self._hand_on(response, spoken.continues)
+                yield spoken
+
+    def _order(self, response: Response, text: str, voice: NamedVoice) -> SpeechOrder:
+        with self._lock:
+            continues = response.handed_on
+            if continues is None and response.conversation is not None and self._last is not None:
+                voice_before, codes = self._last
+                continues = codes if voice_before == response.voice else None
+        name = f"{response.id}-{response.passages}"
+        return SpeechOrder(name, text, voice.prompt, response.wire, response.speed, response.tokens_left, continues)
+
+    def _hand_on(self, response: Response, codes: Codes) -> None:
+        with self._lock:
+            response.handed_on = codes
+            if response.conversation is not None and not response.over:
+                self._last = (response.voice, codes)
