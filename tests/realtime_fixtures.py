@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from models.errors import InvalidRequest, ParleyError
+from models.listening.token_scores import Token
 from serving.realtime.audio_formats import PCM, Sound, WireFormat
 from serving.realtime.beta import BetaDialect
 from serving.realtime.reply import ChatOrder, Piece
@@ -56,9 +57,23 @@ def judge(event: dict[str, Any], *, beta: bool = False) -> None:
 
 @dataclass
 class Words:
-    """A segment of a transcript."""
+    """A segment of a transcript, a second long, as one token."""
 
     text: str
+    number: int = 0
+    scored: bool = False
+
+    @property
+    def start(self) -> float:
+        return float(self.number)
+
+    @property
+    def end(self) -> float:
+        return self.number + 1.0
+
+    @property
+    def tokens(self) -> list[Token] | None:
+        return [Token(f" {self.text}".encode(), -0.5 * (self.number + 1))] if self.scored else None
 
 
 class Loudness:
@@ -86,6 +101,7 @@ class FakeWorkers:
         self.orders: list[SpeechOrder] = []
         self.pieces: Iterable[float] | ParleyError = [0.3, 0.1]  # seconds
         self.before_piece: Callable[[int], None] = lambda number: None
+        self.tells_tokens = True
         self.likely: float | None = None
         self.judged: list[int] = []  # lengths of the turns whose end was asked about
         self.refusal: ParleyError | None = None
@@ -107,11 +123,11 @@ class FakeWorkers:
         self.judged.append(len(turn))
         return self.likely
 
-    def transcribe(self, sound: Sound, wanted: Transcription) -> Iterator[Words]:
+    def transcribe(self, sound: Sound, wanted: Transcription, *, with_tokens: bool) -> Iterator[Words]:
         self.heard.append((len(sound), wanted))
         if isinstance(self.said, ParleyError):
             raise self.said
-        return map(Words, self.said)
+        return (Words(text, number, with_tokens and self.tells_tokens) for number, text in enumerate(self.said))
 
     def voice(self, name: str) -> NamedVoice:
         if name == "nobody":

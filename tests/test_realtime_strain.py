@@ -33,14 +33,14 @@ Socket = websockets.sync.client.ClientConnection
 
 
 class Heard:
-    text = "Good morning."
+    text, start, end, tokens = "Good morning.", 0.0, 1.0, None
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Nothing is transcribed in earnest: minutes of it would be all that is measured."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalWorkers, "transcribe", lambda self, sound, wanted: iter([Heard()]))
+        patch.setattr(LocalWorkers, "transcribe", lambda self, sound, wanted, with_tokens: iter([Heard()]))
         with speaking(tmp_path_factory.mktemp("strain")) as (running, _pipeline):
             assert isinstance(_pipeline, TonePipeline)
             yield running

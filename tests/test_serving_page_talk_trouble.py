@@ -169,7 +169,7 @@ def test_a_response_that_the_server_refuses_is_told_in_its_words(open_talk, monk
 
 
 def test_what_the_server_cannot_do_is_told_in_its_words(open_talk, talking, clerk, monkeypatch):
-    def fail(*asked):
+    def fail(*asked, **options):
         raise GenerationFailed("The model is on strike. Try again tomorrow.")
 
     page = open_talk()

@@ -18,6 +18,7 @@ import numpy as np
 from models.decoding.threads import usable_cpus
 from models.errors import InvalidRequest, TranscriptionFailed, WeightsError
 from models.listening.resample import Samples
+from models.listening.token_scores import Token, TokenScores
 from models.listening.vad import FRAME_LENGTH, SpeechDetector
 from models.listening.whisper import PACKAGED, find_whisper, whisper_folder, whisper_names
 
@@ -38,11 +39,15 @@ _ENGINE = "faster_whisper"
 
 @dataclass(frozen=True)
 class Segment:
-    """Words that belong together, a sentence or so, with seconds from the start of the audio."""
+    """Words that belong together, a sentence or so, with seconds from the start of the audio.
+
+    tokens: what the model wrote, with its certainty, where that was asked for.
+    """
 
     text: str  # without white space around it
     start: float
     end: float
+    tokens: tuple[Token, ...] | None = None
 
 
 def is_installed(model: str = PACKAGED, root: Path | None = None) -> bool:
@@ -78,14 +83,20 @@ class Transcriber:
         self._loaded()
 
     def transcribe(
-        self, samples: Samples, language: str | None = None, prompt: str | None = None, keywords: Sequence[str] = ()
+        self,
+        samples: Samples,
+        language: str | None = None,
+        prompt: str | None = None,
+        keywords: Sequence[str] = (),
+        *,
+        with_tokens: bool = False,
     ) -> Iterator[Segment]:
         """[L] at 16 kHz → segments in order, each as soon as it is heard; none where nobody speaks.
 
         language: as ISO 639-1, heard from the first 30 s if None. prompt: text as it might stand before these words,
-        for their style and spelling. keywords: names and terms that are likely. Raises, before the first segment,
-        InvalidRequest for a language that the model does not know and for more prompt than it reads, and WeightsError
-        if the model is not here; TranscriptionFailed if it breaks down.
+        for their style and spelling. keywords: names and terms that are likely. with_tokens: each segment has its own.
+        Raises, before the first segment, InvalidRequest for a language that the model does not know and for more prompt
+        than it reads, and WeightsError if the model is not here; TranscriptionFailed if it breaks down.
         """
         assert samples.ndim == 1, samples.shape
         model = self._loaded()
@@ -94,13 +105,19 @@ class Transcriber:
         _check_prompt(model, prompt, hotwords)
         if max(SpeechDetector().push(_whole_frames(samples)), default=0.0) < SPEECH:
             return iter(())
-        return self._segments(model, samples, language, prompt, hotwords)
+        return self._segments(model, samples, language, prompt, hotwords, TokenScores(model) if with_tokens else None)
 
     def _segments(
-        self, model: "WhisperModel", samples: Samples, language: str | None, prompt: str | None, hotwords: str
+        self,
+        model: "WhisperModel",
+        samples: Samples,
+        language: str | None,
+        prompt: str | None,
+        hotwords: str,
+        scores: TokenScores | None,
     ) -> Iterator[Segment]:
         try:
-            heard, _ = model.transcribe(
+            heard, _ = (scores.model if scores else model).transcribe(
                 samples,
                 language=language,
                 initial_prompt=prompt or None,
@@ -113,7 +130,8 @@ class Transcriber:
             for piece in heard:
                 text = piece.text.strip()
                 if text and piece.compression_ratio <= HIGHEST_COMPRESSION:
-                    yield Segment(text, float(piece.start), float(piece.end))
+                    tokens = scores.of(piece.tokens) if scores else None
+                    yield Segment(text, float(piece.start), float(piece.end), tokens)
         except (RuntimeError, ValueError) as error:  # what CTranslate2 raises
             seconds = samples.size / SAMPLE_RATE
             raise TranscriptionFailed(f"{self.name} broke down on {seconds:.1f} s of audio: {error}") from error

@@ -42,7 +42,11 @@ _EVENTS = {  # GA's beginning of a name → beta's
     "response.output_audio.": "response.audio.",
     "response.output_text.": "response.text.",
 }
-_NOT_IN_BETA = ("conversation.item.done", "input_audio_buffer.timeout_triggered")
+_NOT_IN_BETA = (
+    "conversation.item.done",
+    "conversation.item.input_audio_transcription.segment",
+    "input_audio_buffer.timeout_triggered",
+)
 _PARTS = {"text": "output_text", "audio": "output_audio"}  # content of an assistant's message
 _PARTS_BACK = {ga: word for word, ga in _PARTS.items()}
 COOLEST, WARMEST, USUAL_TEMPERATURE = 0.6, 1.2, 0.8

@@ -64,11 +64,11 @@ class LocalWorkers:
     def finished(self, turn: Sound) -> float | None:
         return EndOfTurn().probability(turn)
 
-    def transcribe(self, sound: Sound, wanted: Transcription) -> Iterator[Segment]:
+    def transcribe(self, sound: Sound, wanted: Transcription, *, with_tokens: bool) -> Iterator[Segment]:
         transcriber = shared_transcriber(_model_named(wanted.model))
         languages = wanted.languages or []
         language = wanted.language or (languages[0] if len(languages) == 1 else None)
-        return transcriber.transcribe(sound, language, wanted.prompt, wanted.keywords or ())
+        return transcriber.transcribe(sound, language, wanted.prompt, wanted.keywords or (), with_tokens=with_tokens)
 
     def voice(self, name: str) -> NamedVoice:
         if speaker := SPEAKERS.get(name.lower()):

@@ -4,9 +4,9 @@ Sessions, items and responses are JSON by the time they are in an event: what th
 conversation and response.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from serving.realtime.fields import Json
 
@@ -119,6 +119,19 @@ class ItemTruncated(ServerEvent):
     audio_end_ms: int
 
 
+class Logprob(BaseModel):
+    """Of a token of a transcript. bytes: of UTF-8; token: the same as text, as far as they are whole characters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+Logprobs = Annotated[list[Logprob] | None, Field(exclude_if=lambda value: value is None)]  # where they are asked for
+
+
 class TranscriptionDelta(ServerEvent):
     type: Literal["conversation.item.input_audio_transcription.delta"] = (
         "conversation.item.input_audio_transcription.delta"
@@ -126,6 +139,22 @@ class TranscriptionDelta(ServerEvent):
     item_id: str
     content_index: int = 0
     delta: str
+    logprobs: Logprobs = None
+
+
+class TranscriptionSegment(ServerEvent):
+    """Seconds from the start of the item's audio. speaker: empty, for nobody here tells speakers apart."""
+
+    type: Literal["conversation.item.input_audio_transcription.segment"] = (
+        "conversation.item.input_audio_transcription.segment"
+    )
+    item_id: str
+    content_index: int = 0
+    id: str
+    text: str
+    speaker: str = ""
+    start: float
+    end: float
 
 
 class TranscriptionCompleted(ServerEvent):
@@ -136,6 +165,7 @@ class TranscriptionCompleted(ServerEvent):
     content_index: int = 0
     transcript: str
     usage: Json
+    logprobs: Logprobs = None
 
 
 class TranscriptionFailed(ServerEvent):

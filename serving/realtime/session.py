@@ -182,7 +182,7 @@ class Session:
         self._add(item, None)
         wanted = self.settings.audio.input.transcription
         if wanted is not None:
-            self._transcribing.words_of(item, wanted, told=True)
+            self._transcribing.words_of(item, wanted, told=True, with_logprobs=bool(self.settings.include))
         return item
 
     def _answer(self, item: Item) -> None:

@@ -15,11 +15,13 @@ from serving.realtime import server_events as say
 from serving.realtime.conversation import Item, Part
 from serving.realtime.ear import hearable
 from serving.realtime.settings import Transcription
-from serving.realtime.workers import Workers
+from serving.realtime.workers import Segment, Workers
+from serving.storage.ids import new_id
 
 log = logging.getLogger("parley.realtime")
 
 SILENTLY = Transcription()
+DIARIZING = "-diarize"  # the ending of the name of OpenAI's model that tells segments
 MOST_WAITING = 1000  # items of one session: as many as a conversation keeps
 
 
@@ -37,8 +39,10 @@ class Transcribing:
         self._waiting: deque[_Job] = deque()
         self._is_busy = self._is_over = False
 
-    def words_of(self, item: Item, wanted: Transcription = SILENTLY, *, told: bool = False) -> Future[str]:
-        """What its audio says, begun now unless it has been begun before. told: with events.
+    def words_of(
+        self, item: Item, wanted: Transcription = SILENTLY, *, told: bool = False, with_logprobs: bool = False
+    ) -> Future[str]:
+        """What its audio says, begun now unless it has been begun before. told: with events, perhaps with logprobs.
 
         Call it with the lock held. Its error is a ParleyError.
         """
@@ -47,7 +51,7 @@ class Transcribing:
         words: Future[str] = Future()
         item.words = words
         part = next((part for part in item.parts if part.is_audio), None)
-        job = _Job(item, part, wanted, told) if part is not None else None
+        job = _Job(item, part, wanted, told, with_logprobs) if part is not None else None
         if job is None or item.silent or job.part.text is not None or job.part.samples is None:
             self._known(item, part, told)
         elif len(self._waiting) >= MOST_WAITING:
@@ -93,7 +97,7 @@ class Transcribing:
         item = job.item
         assert item.words is not None
         try:
-            text = self._listen(job)
+            text, logprobs = self._listen(job)
         except Exception as error:
             if not isinstance(error, ParleyError):
                 log.exception("a transcription failed")
@@ -104,26 +108,39 @@ class Transcribing:
         with self._lock:
             job.part.text = text
             if job.told and not self._gone(item):
-                self._tell_end(item, job.part, text)
+                self._tell_end(item, job.part, text, logprobs)
         item.words.set_result(text)
 
-    def _listen(self, job: "_Job") -> str:
+    def _listen(self, job: "_Job") -> tuple[str, list[say.Logprob] | None]:
         """Until nobody wants to know any more. What is not told is of a response, which may have its own items."""
         with self._lock:
             samples, wire = job.part.samples, job.part.wire
         if samples is None or wire is None:
             raise GenerationFailed(f"The audio of item {job.item.id} is not kept any more.")
-        text = ""
-        for segment in self._workers.transcribe(hearable(samples, wire.rate), job.wanted):
+        text, all_logprobs = "", list[say.Logprob]()
+        sound = hearable(samples, wire.rate)
+        for segment in self._workers.transcribe(sound, job.wanted, with_tokens=job.with_logprobs):
             words = segment.text.strip()
             delta = f" {words}" if text and words else words
             text += delta
+            logprobs = _logprobs(segment) if job.with_logprobs else None
+            all_logprobs += logprobs or []
             with self._lock:
                 if self._is_over or (job.told and self._gone(job.item)):
                     break
                 if job.told and delta:
-                    self._send(say.TranscriptionDelta(item_id=job.item.id, delta=delta))
-        return text
+                    self._send(say.TranscriptionDelta(item_id=job.item.id, delta=delta, logprobs=logprobs))
+                    self._tell_segment(job, segment, words)
+        return text, all_logprobs if job.with_logprobs else None
+
+    def _tell_segment(self, job: "_Job", segment: Segment, words: str) -> None:
+        """Unasked it would be unknown: some clients end at an event they have not heard of."""
+        if (job.wanted.model or "").endswith(DIARIZING):
+            self._send(
+                say.TranscriptionSegment(
+                    item_id=job.item.id, id=f"seg_{new_id()}", text=words, start=segment.start, end=segment.end
+                )
+            )
 
     def _fail(self, job: "_Job", error: ParleyError) -> None:
         """With the lock held."""
@@ -132,10 +149,10 @@ class Transcribing:
             self._send(say.TranscriptionFailed(item_id=job.item.id, error=_told(error)))
         job.item.words.set_exception(error)
 
-    def _tell_end(self, item: Item, part: Part | None, text: str) -> None:
+    def _tell_end(self, item: Item, part: Part | None, text: str, logprobs: list[say.Logprob] | None = None) -> None:
         seconds = 0.0 if part is None else part.milliseconds / 1000
         usage = {"type": "duration", "seconds": seconds}
-        self._send(say.TranscriptionCompleted(item_id=item.id, transcript=text, usage=usage))
+        self._send(say.TranscriptionCompleted(item_id=item.id, transcript=text, usage=usage, logprobs=logprobs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +163,14 @@ class _Job:
     part: Part
     wanted: Transcription
     told: bool
+    with_logprobs: bool
+
+
+def _logprobs(segment: Segment) -> list[say.Logprob]:
+    """Raises GenerationFailed where whoever transcribes cannot tell."""
+    if segment.tokens is None:
+        raise GenerationFailed("This transcriber knows no log probabilities. Update the session without `include`.")
+    return [say.Logprob(token=one.text, bytes=list(one.data), logprob=one.logprob) for one in segment.tokens]
 
 
 def _told(error: BaseException) -> dict[str, str | None]:

@@ -1,6 +1,6 @@
 """What a session has others do for it: listen, transcribe, think, speak. It knows them by these shapes alone."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,9 +22,33 @@ class Denoiser(Protocol):
     def flush(self) -> Sound: ...
 
 
-class Segment(Protocol):
+class Token(Protocol):
+    """Of a transcript. data: its bytes, of UTF-8."""
+
+    @property
+    def data(self) -> bytes: ...
+
     @property
     def text(self) -> str: ...
+
+    @property
+    def logprob(self) -> float: ...
+
+
+class Segment(Protocol):
+    """A sentence or so. start, end: seconds. tokens: None where they were not asked for."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def start(self) -> float: ...
+
+    @property
+    def end(self) -> float: ...
+
+    @property
+    def tokens(self) -> Sequence[Token] | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +105,7 @@ class Workers(Protocol):
         """How likely a turn, at 16 kHz, is over; None: nobody here can tell. Blocks a tenth of a second."""
         ...
 
-    def transcribe(self, sound: Sound, wanted: Transcription) -> Iterator[Segment]:
+    def transcribe(self, sound: Sound, wanted: Transcription, *, with_tokens: bool) -> Iterator[Segment]:
         """What is said in audio at 16 kHz. Blocks; raises ParleyError."""
         ...
 
