@@ -17,7 +17,7 @@ from models.audio.master import MasterOptions, master_to_file
 from models.engine import Pipeline
 from models.engine_pool import EnginePool, capacity_from
 from models.errors import InvalidRequest
-from models.inputs import MusicInputs
+from models.inputs import MusicInputs, notes_on
 from models.request import Generated
 from models.songs import SongBucket
 from models.variations import generate_together
@@ -86,10 +86,8 @@ class MusicMaker:
             model = engine.pipeline.name
             requests = [inputs.to_request(f"{request_id}-{i}", model, variation=i) for i in range(inputs.count)]
             print(f"seed: {', '.join(str(request.sampling_params.seed) for request in requests)}")
-            if model != inputs.model_name:
-                print(f"note: {model} plays here, though {inputs.model_name} was asked for")
-            if inputs.loop and inputs.output_format == "mp3":
-                print("note: players leave a gap between repeats of an mp3; wav, flac and ogg have none")
+            for note in notes_on(inputs, model):
+                print(f"note: {note}")
             with ProgressBar(engine.pipeline.frame_rate, inputs.count) as bar:
                 return generate_together(engine, requests, bar.show_one), model
 

@@ -61,20 +61,23 @@ def load_backends(settings: Settings) -> Backends:
     if DIA.full_name in settings.served:
         backends[DIA.full_name] = EngineBackend(_engine())
     if music := [name for name in settings.served if name != DIA.full_name]:
-        backends |= dict.fromkeys(music, MusicBackend(_music_pool()))
+        backends |= dict.fromkeys(music, _music_backend())
     return backends
 
 
-def _music_pool() -> EnginePool:
+def _music_backend() -> MusicBackend:
     """A checkpoint is fetched and loaded when it is asked for."""
-    from models.registry import load_music
+    from models.registry import find_music, load_music
+
+    def find(name: str) -> str:
+        return find_music(os.environ, name, progress=log.info).paths.name
 
     def load(name: str) -> Any:
         pipeline, note = load_music(os.environ, name, progress=log.info)
         log.info(note)
         return pipeline
 
-    return EnginePool(load, capacity_from(os.environ))
+    return MusicBackend(EnginePool(load, capacity_from(os.environ)), find)
 
 
 def _engine() -> Engine:

@@ -10,12 +10,12 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.errors import InvalidRequest, shown
+from models.errors import InvalidRequest, printable, shown
 from models.inputs import half_characters
 from models.request import SEED_LIMIT
 from serving.catalog import ServedModel
@@ -145,14 +145,23 @@ def check(model: ServedModel, given: Mapping[str, Any]) -> None:
     """All that can be said of the inputs without their files. Raises InvalidRequest."""
     if problems := [*half_characters(given)]:  # in links too, in whose place others stand below
         raise InvalidRequest.of(problems)
-    if kept_back := [name for name in given if name in model.withheld]:
-        raise InvalidRequest.of((name, f"is no input here. {model.withheld[name]}") for name in kept_back)
+    if problems := [*_of_names(model, given)]:
+        raise InvalidRequest.of(problems)
     stood_in = dict(given)
     for name in model.file_inputs:
         if name in stood_in:
             _check_link(name, stood_in[name])
             stood_in[name] = Path(name)
     model.inputs.parse(**stood_in).to_request("check", model.name)
+
+
+def _of_names(model: ServedModel, given: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(field, problem) of what is no input, or none here."""
+    for name in given:
+        if name in model.withheld:
+            yield name, f"is no input here. {model.withheld[name]}"
+        elif name not in model.input_names:
+            yield printable(name), f"is no input of {model.full_name}, which takes {', '.join(model.input_names)}."
 
 
 def _check_link(field_name: str, value: Any) -> None:

@@ -151,6 +151,13 @@ def test_output_is_known_by_its_source_or_its_target(fields, target, is_output):
     assert line == LogLine("a", is_output, "INFO", fields.get("prediction_id"))
 
 
+def test_what_cogs_worker_says_of_itself_is_no_output():
+    """It comes as if the predictor had printed it."""
+    text = "worker::coglet::bridge::codec::large_frame [info] Large frame being encoded"
+    record = {"level": "INFO", "fields": {"message": text}, "target": "coglet::user"}
+    assert LogLine.parse(json.dumps(record)) == LogLine(text)
+
+
 @pytest.mark.parametrize("line", ["Traceback (most recent call last):", "[1]", '{"fields": {}}', ""])
 def test_a_line_that_is_no_record_is_kept_as_it_is(line):
     assert LogLine.parse(line) == LogLine(line, is_output=True)

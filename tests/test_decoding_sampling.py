@@ -71,9 +71,10 @@ def test_options_of_a_request_are_the_numbers_it_asks_for_and_greedy_is_a_nucleu
         SamplingParams(cfg_scale=2.0, temperature=0.7, top_p=0.9, cfg_filter_top_k=12),
         SamplingParams(cfg_scale=3.0, temperature=0, top_p=1, cfg_filter_top_k=100),
         SamplingParams(cfg_scale=3.0, temperature=1.3, top_p=1, cfg_filter_top_k=100),
+        SamplingParams(cfg_scale=3.0, temperature=1e-40, top_p=0.9, cfg_filter_top_k=100),  # logits over it: infinite
     ]
     options = StepOptions.of(torch.tensor([StepOptions.numbers(each) for each in asked]))
-    assert options.cfg_scale.flatten().tolist() == [2.0, 3.0, 3.0]
-    assert options.temperature.flatten().tolist() == pytest.approx([0.7, 1.0, 1.3])
-    assert options.top_p.flatten().tolist() == pytest.approx([0.9, 0.0, inf])
-    assert options.top_k.flatten().tolist() == [12, 100, 100]
+    assert options.cfg_scale.flatten().tolist() == [2.0, 3.0, 3.0, 3.0]
+    assert options.temperature.flatten().tolist() == pytest.approx([0.7, 1.0, 1.3, 1.0])
+    assert options.top_p.flatten().tolist() == pytest.approx([0.9, 0.0, inf, 0.0])
+    assert options.top_k.flatten().tolist() == [12, 100, 100, 100]

@@ -9,7 +9,7 @@ import cog
 import pytest
 
 from models.errors import InvalidRequest
-from models.inputs import Inputs, MusicInputs, SoundInputs
+from models.inputs import Inputs, MusicInputs, SoundInputs, notes_on
 from models.request import INPUT_LIMIT, LOOP_OVERRUN_SECONDS, SEED_LIMIT, AudioGenerationRequest, MusicOptions
 
 RECORDING = Path("recording.wav")
@@ -219,6 +219,27 @@ def test_inputs_that_do_not_fit_each_other_are_refused_by_name(given: dict[str, 
 )
 def test_a_sound_refuses_what_does_not_fit(given: dict[str, Any], field: str) -> None:
     assert refusal(SoundInputs, **given).field == field
+
+
+def test_the_way_out_of_a_melody_that_cannot_be_followed_fits_its_field() -> None:
+    given = {"input_audio": RECORDING, "model_version": "large"}
+    assert refusal(**given).problem.endswith("in its name, or set continuation to true to go on from it.")
+    given |= {"continuation": True, "melody_audio": RECORDING}
+    assert refusal(**given).problem.endswith("Choose a model with melody in its name, or leave it out.")
+
+
+# --- what should be known ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schema", BOTH)
+def test_another_model_and_a_gap_between_repeats_are_told(schema: type[Any]) -> None:
+    asked_for = schema.parse(prompt="a", loop=True)
+    assert notes_on(asked_for, asked_for.model_name) == (
+        "players leave a gap between repeats of an mp3; wav, flac and ogg have none",
+    )
+    other = schema.parse(prompt="a", loop=True, output_format="wav")
+    assert notes_on(other, "my-tune") == (f"my-tune plays here, though {other.model_name} was asked for",)
+    assert notes_on(schema.parse(prompt="a"), asked_for.model_name) == ()
 
 
 # --- the key -------------------------------------------------------------------------------------------------------

@@ -69,6 +69,18 @@ def test_rows_of_any_options_in_one_go_are_the_same(asked_for, seed):
     assert torch.equal(static, sample_codes(cond, uncond, asked_for, noise))
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-29, 1e-31, 1e-40])
+@pytest.mark.parametrize("top_p", [0.0, 0.9])
+def test_the_colder_it_is_the_surer_is_the_likeliest_code(temperature, top_p):
+    """Logits over next to nothing are infinite, and draws among those gave code 0."""
+    cond, uncond = (torch.randn(1, K, V, generator=torch.Generator().manual_seed(s)) for s in (1, 2))
+    cold = asked(temperature=temperature, top_p=top_p)
+    codes = sample_codes(cond, uncond, [cold], [drawn(1)])
+    assert torch.equal(codes, sample_codes(cond, uncond, [asked(temperature=0.0)], [drawn(2)]))
+    options = MusicOptions.of(torch.tensor([MusicOptions.numbers(cold)]))
+    assert torch.equal(codes, sample_codes_static(cond, uncond, options, drawn(1)[None]))
+
+
 @pytest.mark.parametrize("top_p", [0.0, 0.9])
 def test_more_candidates_than_codes_are_all_codes(top_p):
     cond, uncond = logits(3)

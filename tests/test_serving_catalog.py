@@ -79,6 +79,16 @@ def test_what_only_containers_take_is_refused_with_what_to_do(model: ServedModel
     check(model, {"prompt": "rain"})
 
 
+@pytest.mark.parametrize("model", [MUSICGEN, AUDIOGEN])
+def test_a_stranger_among_the_inputs_hears_what_is_taken_here(model: ServedModel) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        check(model, {"prompt": "rain", "volume": 11, "count": 2})
+    (_, told), (_, kept_back) = raised.value.problems
+    assert told == f"is no input of {model.full_name}, which takes {', '.join(model.input_names)}."
+    assert not [name for name in model.withheld if name in told]
+    assert kept_back.startswith("is no input here.")
+
+
 def test_versions_tell_models_and_what_they_take_apart() -> None:
     assert len({model.version for model in MODELS.values()}) == len(MODELS)
     assert replace(MUSICGEN, withheld={}).version != MUSICGEN.version

@@ -14,6 +14,7 @@ from engine_fixtures import ConstantPipeline
 from serving_fixtures import Running, running, wait_for
 
 from models.engine_pool import EnginePool
+from models.errors import WeightsError
 from models.inputs import MusicInputs, SoundInputs
 from serving.__main__ import load_backends
 from serving.catalog import AUDIOGEN, MUSICGEN
@@ -193,6 +194,38 @@ class Notes:
 
     def audio(self, pcm: bytes, sample_rate: int) -> None:
         self.seconds += len(pcm) / 2 / sample_rate
+
+
+def test_one_that_plays_for_every_version_is_loaded_once_and_named_each_time(tmp_path: Path) -> None:
+    stage = Stage()
+    stage.gate.set()
+    pool = EnginePool(stage.load)
+    backend = MusicBackend(pool, find=lambda name: "my-tune")
+    for attempt, version in enumerate(("small", "stereo-large")):
+        heard_of = Notes()
+        inputs = MusicInputs.parse(prompt="a", duration=1, model_version=version, loop=True)
+        backend.make(f"p{attempt}", inputs, tmp_path, False, heard_of)
+        assert f"note: my-tune plays here, though musicgen-{version} was asked for" in heard_of.logs
+        assert "note: players leave a gap between repeats of an mp3; wav, flac and ogg have none" in heard_of.logs
+    assert len(stage.loaded) == 1
+    pool.close()
+
+
+def test_a_checkpoint_that_is_not_to_be_had_takes_none_out_of_memory(tmp_path: Path) -> None:
+    def find(name: str) -> str:
+        if name == "musicgen-large":
+            raise WeightsError("musicgen-large is not here.")
+        return name
+
+    stage = Stage()
+    stage.gate.set()
+    pool = EnginePool(stage.load)
+    backend = MusicBackend(pool, find)
+    backend.make("a", MusicInputs.parse(prompt="a", duration=1), tmp_path, False, Notes())
+    with pytest.raises(WeightsError, match="is not here"):
+        backend.make("b", MusicInputs.parse(prompt="a", model_version="large"), tmp_path, False, Notes())
+    assert pool.names == ("musicgen-melody",)
+    pool.close()
 
 
 def test_what_a_process_loads_makes_music_and_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

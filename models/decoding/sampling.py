@@ -14,6 +14,13 @@ from torch import Tensor
 from models.decoding.sequence import CodeSequence
 from models.request import SamplingParams
 
+COLDEST = 1e-30  # a lower temperature would make infinities of logits; here, only the likeliest code is left already
+
+
+def is_greedy(sampling: SamplingParams) -> bool:
+    """The likeliest code is taken, whatever is drawn."""
+    return sampling.temperature < COLDEST
+
 
 def generator_of(sequence: CodeSequence) -> torch.Generator:
     """What its codes are drawn with: the generator that it goes on with, or one of its own, on the CPU."""
@@ -40,7 +47,7 @@ class StepOptions:
     @staticmethod
     def numbers(sampling: SamplingParams) -> tuple[float, float, float, float]:
         """What a request asks for, as one row of the table that `of` takes."""
-        greedy = sampling.temperature == 0
+        greedy = is_greedy(sampling)
         top_p = 0 if greedy else sampling.top_p if sampling.top_p < 1 else inf
         return sampling.cfg_scale, 1 if greedy else sampling.temperature, top_p, sampling.cfg_filter_top_k
 

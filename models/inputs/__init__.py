@@ -6,6 +6,7 @@ predict.py repeats these as literals because Cog reads it as text; tests/test_co
 from models.inputs.declaration import Inputs, half_characters
 from models.inputs.dialogue import LONGEST_TOKENS, DialogueInputs, OutputFormat, SettledInputs
 from models.inputs.music import ModelVersion, MusicInputs
+from models.inputs.settings import notes_on
 from models.inputs.sound import SoundInputs
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "SettledInputs",
     "SoundInputs",
     "half_characters",
+    "notes_on",
 ]

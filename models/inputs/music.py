@@ -164,12 +164,12 @@ class MusicInputs(Inputs):
         """What the names of the versions tell: no model is fetched and loaded to hear it."""
         follows = self.melody_audio is not None or (self.input_audio is not None and not self.continuation)
         if follows and "melody" not in self.model_version:
-            field = "input_audio" if self.melody_audio is None else "melody_audio"
-            raise InvalidRequest(
-                field,
-                f"is a melody, which {self.model_version} cannot follow. Set model_version to one with melody in its "
-                "name, or, to go on from input_audio, continuation to true.",
+            problem = (
+                f"is a melody, which {self.model_version} cannot follow. Choose a model with melody in its name, or"
             )
+            if self.melody_audio is not None:
+                raise InvalidRequest("melody_audio", f"{problem} leave it out.")
+            raise InvalidRequest("input_audio", f"{problem} set continuation to true to go on from it.")
         if self.multi_band_diffusion and self.model_version.startswith("audiogen"):
             raise InvalidRequest(
                 "multi_band_diffusion",

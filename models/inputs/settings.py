@@ -3,7 +3,7 @@
 What AudioCraft can sample with is taken; only what it could not compute is refused. Defaults are each schema's own.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
@@ -78,6 +78,27 @@ Count = Annotated[
     Integer,
     Field(ge=1, le=10, description="Variations to make at once; each has the seed of the one before plus 1."),
 ]
+
+
+class Piece(Protocol):
+    """What both schemas say of what is to be made."""
+
+    @property
+    def model_name(self) -> str: ...
+    @property
+    def loop(self) -> bool: ...
+    @property
+    def output_format(self) -> str: ...
+
+
+def notes_on(asked: Piece, plays: str) -> tuple[str, ...]:
+    """What whoever asked should know before it is made. plays: the name of the model that makes it."""
+    notes = []
+    if plays != asked.model_name:
+        notes.append(f"{plays} plays here, though {asked.model_name} was asked for")
+    if asked.loop and asked.output_format == "mp3":
+        notes.append("players leave a gap between repeats of an mp3; wav, flac and ogg have none")
+    return tuple(notes)
 
 
 def check_prompt(prompt: str) -> None:

@@ -69,7 +69,7 @@ def _check_roles(request: AudioGenerationRequest, config: MusicgenConfig) -> Non
 
 
 def _tuneless(config: MusicgenConfig) -> str:
-    return f"{config.name} follows no melody. Choose a model_version with melody in its name, or"
+    return f"{config.name} follows no melody. Choose a model with melody in its name, or"
 
 
 def _check_part(request: AudioGenerationRequest) -> None:

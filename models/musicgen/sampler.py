@@ -15,6 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from models.decoding.sampling import is_greedy
 from models.request import SamplingParams
 
 
@@ -31,7 +32,7 @@ def sample_codes(cond: Tensor, uncond: Tensor, asked: Sequence[SamplingParams], 
 
 def _sample(logits: Tensor, asked: SamplingParams, noise: Tensor) -> Tensor:
     """logits and noise [K, V] → codes [K]."""
-    if asked.temperature == 0:
+    if is_greedy(asked):
         return logits.argmax(-1)
     weights = torch.softmax(logits / asked.temperature, dim=-1)
     if asked.top_p > 0:
@@ -58,7 +59,8 @@ class MusicOptions:
     @staticmethod
     def numbers(asked: SamplingParams) -> tuple[float, float, float, float]:
         """What a request asks for, as one row of the table that `of` takes."""
-        return asked.cfg_scale, asked.temperature, asked.top_p, asked.cfg_filter_top_k
+        temperature = 0.0 if is_greedy(asked) else asked.temperature
+        return asked.cfg_scale, temperature, asked.top_p, asked.cfg_filter_top_k
 
     @classmethod
     def of(cls, table: Tensor) -> Self:

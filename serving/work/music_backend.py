@@ -1,5 +1,6 @@
 """How a prediction of music or sound becomes a file: its checkpoint's engine, then the master. Knows no database."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from models.audio.pcm import pcm16_bytes
 from models.audio.write import write_audio
 from models.engine import Engine
 from models.engine_pool import EnginePool
-from models.inputs import Inputs, MusicInputs, SoundInputs
+from models.inputs import Inputs, MusicInputs, SoundInputs, notes_on
 from models.request import Audio, AudioChunk, Generated
 from serving.work.backend import Listener, MadeFile
 
@@ -17,10 +18,15 @@ PIECE_SECONDS = 1  # of what a listener is given at once
 
 
 class MusicBackend:
-    """One for all music models: which checkpoint is asked for stands in the inputs. It is loaded when it is."""
+    """One for all music models: which checkpoint is asked for stands in the inputs. It is loaded when it is.
 
-    def __init__(self, pool: EnginePool) -> None:
+    find: says which checkpoint is to play when one is asked for, and sees to it that its files are here; what it cannot
+    find takes no other out of memory.
+    """
+
+    def __init__(self, pool: EnginePool, find: Callable[[str], str] = str) -> None:
         self._pool = pool
+        self._find = find
         self._engines: dict[str, Engine] = {}  # by the attempts that they are at
 
     def cancel(self, attempt_id: str) -> None:
@@ -31,7 +37,7 @@ class MusicBackend:
     def make(self, attempt_id: str, inputs: Inputs, folder: Path, streaming: bool, listener: Listener) -> MadeFile:
         """Level and loop are of the whole, so a listener hears all of it at its end."""
         assert isinstance(inputs, MusicInputs | SoundInputs), inputs
-        with self._pool.using(inputs.model_name) as engine:
+        with self._pool.using(self._find(inputs.model_name)) as engine:
             self._engines[attempt_id] = engine
             try:
                 generated, model = _generate(engine, attempt_id, inputs, listener), engine.pipeline.name
@@ -49,6 +55,8 @@ def _generate(engine: Engine, attempt_id: str, inputs: MusicInputs | SoundInputs
     request = inputs.to_request(attempt_id, engine.pipeline.name)
     frame_rate = engine.pipeline.frame_rate
     listener.log(f"seed: {request.sampling_params.seed}")
+    for note in notes_on(inputs, engine.pipeline.name):
+        listener.log(f"note: {note}")
 
     def hear(chunk: AudioChunk) -> None:
         for note in chunk.notes:
