@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,9 @@ from models.errors import WeightsError
 from models.inputs import MusicInputs, SoundInputs
 from serving.__main__ import load_backends
 from serving.catalog import AUDIOGEN, MUSICGEN
+from serving.doors.tasks.dialects import DIALECTS
 from serving.settings import Settings
+from serving.storage.retention import Retention
 from serving.work.music_backend import MusicBackend
 
 ALL = "dia,musicgen,audiogen"
@@ -153,6 +156,30 @@ def test_the_names_of_the_task_door_are_alive(house: Running, configs: dict[str,
         result = client.get(task["urls"]["result"])
         assert result.headers["content-type"] == "audio/mpeg"
         assert len(result.content) > 1000
+
+
+def test_tasks_of_every_name_are_shown_when_their_data_is_removed(house: Running) -> None:
+    """Before, those of MusicGen were answered 500, and so was the page of the history that held one."""
+    with house.client() as client:
+        ids = []
+        for name in DIALECTS:
+            body = {"prompt": "[S1] Hey.", "configs": {"model": name, "duration": 6}}
+            ids.append(client.post("/ai/audio_generation", json=body).json()["data"]["task_id"])
+        refused = {"prompt": "refused", "configs": {"model": "musicgen-small"}}
+        ids.append(client.post("/ai/audio_generation", json=refused).json()["data"]["task_id"])
+        wait_for(lambda: not house.service.records.active())
+        Retention(house.service.engine).remove_data(time.time() + 1)
+        told = [client.get(f"/ai/audio_generation/{task_id}").json()["data"] for task_id in ids]
+        assert [task["config"]["model"] for task in told] == [
+            *(DIALECTS[name].model.name for name in DIALECTS), "musicgen",
+        ]  # fmt: skip
+        assert {task["prompt"] for task in told} == {None}
+        assert {task["status"] for task in told[:-1]} == {"EXPIRED"}
+        assert told[-1]["error"] == "prompt: is 'refused'; ask for something else."
+        history = client.get("/ai/tasks").json()["data"]["tasks"]
+        assert [task["task_id"] for task in history[: len(ids)]] == ids[::-1]
+        for task in told:
+            assert task == next(one for one in history if one["task_id"] == task["task_id"])
 
 
 def test_every_model_is_listed_with_its_own_schema(house: Running) -> None:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from models.errors import InvalidRequest
 from models.inputs import DialogueInputs
 from serving.catalog import AUDIOGEN, DIA, MODELS, MUSICGEN, Served
-from serving.doors.tasks.dialects import DIALECTS, name_of, script_of
+from serving.doors.tasks.dialects import DIALECTS, dialect_of, name_of, script_of
 from serving.doors.tasks.request import read_key, read_task
 from serving.doors.tasks.routes import router
 
@@ -51,6 +51,15 @@ def test_every_sound_model_has_the_same_defaults(model: str) -> None:
     assert request.input == {"prompt": "rain", "duration": 5, "top_k": 16, "top_p": 0.9, **version}
     assert request.settled == {}
     assert name_of(request.dialect.model.full_name, request.input) == model
+
+
+@pytest.mark.parametrize("model", DIALECTS)
+def test_every_model_has_a_name_and_fields_when_its_inputs_are_deleted(model: str) -> None:
+    """Before, tasks of MusicGen were answered 500 from the day on which their data was removed."""
+    dialect = DIALECTS[model]
+    assert name_of(dialect.model.full_name, {}) == dialect.model.name
+    assert dialect_of(dialect.model.full_name).fields == dialect.fields
+    assert dialect_of(dialect.model.full_name).settings == dialect.settings
 
 
 def test_the_models_are_those_of_the_original_and_dia() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from models.errors import printable, shown
 from models.inputs.settings import LONGEST_SECONDS
-from serving.catalog import AUDIOGEN, DIA, MUSICGEN, ServedModel
+from serving.catalog import AUDIOGEN, DIA, MODELS, MUSICGEN, ServedModel
 
 DEFAULT_MODEL = "audiogen"
 FIRST_SPEAKER = "[S1] "
@@ -137,6 +137,14 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def name_of(model: str, inputs: Mapping[str, Any]) -> str:
-    """What this door calls the model that has this full name and was asked for this."""
+    """What this door calls the model that has this full name and was asked for this.
+
+    Once its inputs are deleted nothing says which checkpoint that was: then it is the model's own name, "musicgen".
+    """
     named = (name for name, d in DIALECTS.items() if d.model.full_name == model and d.fixed.items() <= inputs.items())
-    return next(named)
+    return next(named, MODELS[model].name)
+
+
+def dialect_of(model: str) -> Dialect:
+    """How the model that has this full name is asked, but for what a name fixes: its names have all else in common."""
+    return next(dialect for dialect in DIALECTS.values() if dialect.model.full_name == model)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from models.errors import InvalidRequest
-from serving.doors.tasks.dialects import DIALECTS, name_of
+from serving.doors.tasks.dialects import dialect_of, name_of
 from serving.links import Links
 from serving.prediction_json import PredictionJson, moment
 from serving.storage.files import File, Files
@@ -62,7 +62,7 @@ def error_of(task: Prediction) -> str | None:
     """Why it failed; what its caller can mend by the names of this door."""
     if not task.problems:
         return task.error
-    return str(InvalidRequest.of(task.problems).renamed(DIALECTS[name_of(task.model, task.input)].fields))
+    return str(InvalidRequest.of(task.problems).renamed(dialect_of(task.model).fields))
 
 
 class TaskJson:
@@ -119,9 +119,11 @@ class TaskJson:
 
 
 def _asked(task: Prediction, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Prompt and config as they were given, and the seed if it was drawn. inputs: files in it as links."""
-    name = name_of(task.model, task.input)
-    dialect = DIALECTS[name]
+    """Prompt and config as they were given, and the seed if it was drawn: of both as much as is not deleted yet.
+
+    inputs: files in it as links.
+    """
+    name, dialect = name_of(task.model, task.input), dialect_of(task.model)
     kind = {"model": name, "task_name": f"tasks.{name}", "task_type": TASK_TYPE}
     drawn = {n: value for n, value in task.settled.items() if n != dialect.prompt}
     return {"prompt": inputs.get(dialect.prompt), "config": kind | dialect.configs({**inputs, **drawn})}
