@@ -154,6 +154,12 @@ def add_models_and_files(app: FastAPI, state: FakeServing) -> None:
         version = {"id": "v1", "openapi_schema": {"components": {"schemas": SCHEMAS}}}
         return {"owner": "parley", "name": "dia", "latest_version": version}
 
+    @app.get("/v1/audio/voices")
+    async def voices() -> dict[str, Any]:
+        """None but those that are built in."""
+        ends = {"first_id": None, "last_id": None}
+        return {"object": "list", "data": [], **ends, "has_more": False, "built_in": ["s1", "s2"]}
+
     @app.post("/v1/files", status_code=201)
     async def upload(request: Request) -> dict[str, Any]:
         async with request.form() as form:

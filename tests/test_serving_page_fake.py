@@ -35,6 +35,10 @@ def test_predictions_have_the_form_of_the_service(client):
     TypeAdapter(response_schemas.PredictionPage).validate_python(client.get("/v1/predictions").json())
 
 
+def test_voices_have_the_form_of_the_service(client):
+    TypeAdapter(response_schemas.VoiceList).validate_python(client.get("/v1/audio/voices").json())
+
+
 def test_refusals_have_the_form_and_the_status_of_the_service(client):
     for path, status in (("p9", 404), ("p2/audio?format=pcm", 409), ("p4/audio?format=pcm", 409)):
         answer = client.get(f"/v1/predictions/{path}")

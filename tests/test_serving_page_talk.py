@@ -5,6 +5,7 @@ import pytest
 from audio_fixtures import pitch
 from serving_page_actions_fixtures import PHONE, contrast, style
 from serving_page_talk_actions_fixtures import LEFT, LONG, VOICE, button, say, talk
+from speech_fixtures import recording
 
 pytest_plugins = ["serving_page_browser_fixtures", "serving_page_talk_fixtures"]
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
@@ -182,3 +183,39 @@ def test_a_phone_shows_all_of_it_and_both_colour_schemes_can_be_read(open_talk, 
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         assert button(page).bounding_box()["height"] >= 44
     assert len(backgrounds) == 2
+
+
+def test_a_stored_voice_can_be_chosen_is_remembered_and_heard(open_talk, talking, tmp_path):
+    page = open_talk()
+    stored = page.locator("#talk-stored option")
+    expect(stored).to_have_count(0)
+    with talking[0].client() as client:
+        form = {"name": f"Ann of {'a' * 57}", "consent": "Ann agreed.", "transcript": "[S1] Hm."}
+        answer = client.post("/v1/audio/voices", data=form, files={"audio_sample": recording(tmp_path)})
+        voice = answer.raise_for_status().json()
+    page.evaluate("dispatchEvent(new Event('focus'))")  # somebody comes back to the page
+    expect(stored).to_have_text(form["name"])
+    page.get_by_label("Heard in the voice of").select_option(label=form["name"])
+    page.reload()
+    expect(page.locator("#talk-voice")).to_have_value(voice["id"])
+    say(page)
+    expect(talk(page, "speaking")).to_be_visible()
+    request = talking[1].requests[-1]
+    assert (request.input, request.audio_prompt_transcription) == (f"[S1] {SAID}", "[S1] Hm.")
+    assert request.audio_prompt[:4] == b"fLaC"
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    with talking[0].client() as client:
+        client.delete(f"/v1/audio/voices/{voice['id']}").raise_for_status()
+    page.reload()
+    expect(stored).to_have_count(0)
+    expect(page.locator("#talk-voice")).to_have_value("s1")
+
+
+def test_where_stored_voices_cannot_be_listed_the_list_says_why(open_talk):
+    page = open_talk(complaints=(403,))
+    page.route("**/v1/audio/voices", lambda route: route.fulfill(status=403, json={"detail": "Not today."}))
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.locator("#talk-stored option")).to_have_text("They cannot be listed: Not today.")
+    expect(page.locator("#talk-stored option")).to_be_disabled()
+    expect(page.locator("#talk-voice")).to_have_value("s1")

@@ -4,6 +4,7 @@
 const MODEL = "/v1/models/parley/dia";
 const PREDICTIONS = "/v1/predictions";
 const FILES = "/v1/files";
+const VOICES = "/v1/audio/voices";
 const FILE_LINK = /\/v1\/files\/([^/]+)\/download$/;
 
 /** An answer that is not the one asked for. `status` is 0 where there was none, or not the whole of it. */
@@ -47,6 +48,11 @@ export class Api {
   /** The URL of a file that is kept: good as an input, and without a token, but not for long. */
   async link(fileId) {
     return (await this.#json(`${FILES}/${encodeURIComponent(fileId)}`)).urls.get;
+  }
+
+  /** The voices that were stored, newest first: [{id, name, …}]. */
+  async voices() {
+    return (await this.#json(VOICES)).data;
   }
 
   /** stream: audio leaves as soon as it is exact; else each passage is checked before. */

@@ -53,6 +53,8 @@ async function begin() {
   }
   actions();
   history.refresh();
+  talk.refresh();
+  window.addEventListener("focus", () => talk.refresh()); // voices are stored elsewhere
   return resume();
 }
 

@@ -34,7 +34,7 @@ export class Conversation extends EventTarget {
   level = 0;
   /** The Turn that is under way, or null. */
   turn = null;
-  /** Of the next turns: OWN_VOICE, or a voice of the server by its name. */
+  /** Of the next turns: OWN_VOICE, or a voice of the server by its name or its id. */
   voice;
 
   constructor(api, voice) {

@@ -8,6 +8,7 @@ import { Conversation } from "./conversation.js";
 import { byId, element } from "./element.js";
 import { Holding } from "./holding.js";
 import { Microphone } from "./microphone.js";
+import { Voices } from "./voices.js";
 
 const KEPT = 50; // turns that are shown
 const BUSY = new Set(["connecting", "listening", "thinking", "speaking"]);
@@ -26,16 +27,15 @@ const IMPOSSIBLE = "Browsers lend a microphone only to pages by https, or of thi
 export class Talk extends EventTarget {
   #conversation;
   #holding = new Holding(byId("talk-hold"));
-  #voice = byId("talk-voice");
+  #voices;
   #level = byId("talk-level");
   #phase = "off";
   #shown = null; // the Turn whose words stand first in the list
 
-  /** voice: as an option of the select has it. */
+  /** voice: as `this.voice` was. */
   constructor(api, voice) {
     super();
-    this.#voice.value = voice;
-    if (!this.#voice.value) this.#voice.selectedIndex = 0; // one that is no longer offered
+    this.#voices = new Voices(api, voice);
     this.#conversation = new Conversation(api, this.voice);
     this.#listen();
     this.#show();
@@ -43,7 +43,12 @@ export class Talk extends EventTarget {
   }
 
   get voice() {
-    return this.#voice.value;
+    return this.#voices.chosen;
+  }
+
+  /** Offer the voices that are stored by now. */
+  refresh() {
+    return this.#voices.refresh();
   }
 
   /** Whether there is something to cancel. */
@@ -65,15 +70,15 @@ export class Talk extends EventTarget {
     conversation.addEventListener("begin", () => this.dispatchEvent(new Event("begin")));
     conversation.addEventListener("change", () => this.#show());
     conversation.addEventListener("level", () => (this.#level.value = Math.sqrt(conversation.level)));
-    this.#holding.addEventListener("press", () => conversation.press());
+    this.#holding.addEventListener("press", () => {
+      conversation.voice = this.voice;
+      conversation.press();
+    });
     this.#holding.addEventListener("release", () => conversation.release());
     this.#holding.addEventListener("latch", () => this.#show());
     byId("talk-cancel").addEventListener("click", () => this.cancel());
     byId("talk-end").addEventListener("click", () => this.end());
-    this.#voice.addEventListener("change", () => {
-      conversation.voice = this.voice;
-      this.dispatchEvent(new Event("choose"));
-    });
+    this.#voices.addEventListener("choose", () => this.dispatchEvent(new Event("choose")));
   }
 
   #show() {

@@ -9,7 +9,7 @@ import { Sound } from "./sound.js";
 const FAINT = 0.001; // −60 dB: nothing below is a voice
 const SILENT = "No sound came from the microphone. Check that it is not muted, then hold again.";
 const NO_WORDS = "No word was understood. Hold the button and say it again.";
-export const OWN_VOICE = "own"; // that of the words themselves; any other is a voice of the server by its name
+export const OWN_VOICE = "own"; // that of the words themselves; any other is a voice of the server, by its name or its id
 
 export class Turn extends EventTarget {
   static #count = 0;
