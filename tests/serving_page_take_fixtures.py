@@ -45,6 +45,8 @@ class Take:
     stream: bool = True
     began: float = field(default_factory=time.monotonic)
     canceled_at: int | None = None  # pieces
+    model: str = "parley/dia"
+    data_removed: bool = False
 
     @property
     def due(self) -> int:
@@ -58,7 +60,7 @@ class Take:
 
     @property
     def fails_at(self) -> int | None:
-        text = self.input["text"]
+        text = self.input.get("text", "")
         return 0 if "refuse" in text else self.pieces // 2 if "fail" in text else None
 
     @property
@@ -86,15 +88,15 @@ class Take:
             metrics["invalid_fields"] = [PROBLEM]
         return {
             "id": self.id,
-            "model": "parley/dia",
+            "model": self.model,
             "version": "v1",
             "status": status,
-            "input": self.input,
-            "output": f"{base}/audio" if status == "succeeded" else None,
+            "input": {} if self.data_removed else self.input,
+            "output": f"{base}/audio" if status == "succeeded" and not self.data_removed else None,
             "error": ENDED_BADLY if status == "failed" else None,
             "logs": "seed: 42\nnote: the text was spoken as it stands\n" if self.made else "",
             "metrics": metrics,
-            "data_removed": False,
+            "data_removed": self.data_removed,
             "source": "api",
             "created_at": f"2026-01-01T00:00:{int(self.id[1:]):02d}Z",
             "urls": {"get": base, "cancel": f"{base}/cancel", "stream": base, "web": self.state.public_url},

@@ -155,6 +155,26 @@ def test_history_shows_the_newest_first_replays_and_lends_its_inputs(open_page, 
     expect(page.locator("#takes li")).to_have_count(6)
 
 
+def test_takes_of_other_models_are_heard_by_their_prompts_and_what_is_gone_is_told(open_at, serving):
+    """Before, a prompt that is no `text` was taken for one that is no longer kept."""
+    serving.take("[S1] It is forgotten.").data_removed = True
+    for prompt in ({"prompt": "rain on [S1] a roof"}, {}):
+        made = serving.take()
+        made.model, made.input = "parley/musicgen", {**prompt, "duration": 3}
+    page = open_at(serving.url)
+    facts = page.locator("#takes li .help")
+    expect(facts).to_have_text([re.compile(r" · musicgen · 10\.0 s$")] * 2 + [re.compile("are no longer kept$")])
+    expect(page.locator("#takes li .take-text")).to_have_text(["", "rain on [S1] a roof", ""])
+    expect(page.get_by_role("button", name="Use inputs")).to_have_count(0)  # the form writes for dia
+    expect(page.locator("#takes li button:visible")).to_have_count(2)
+    page.get_by_role("button", name="Listen: musicgen").click()
+    expect(result(page, status="succeeded", playing="yes")).to_be_visible()
+    page.goto(f"{serving.url}/?prediction=p2")
+    expect(page.locator("#result-text")).to_have_text("rain on [S1] a roof")
+    expect(page.locator("#result-text .tag")).to_have_count(0)
+    expect(page.locator("#state")).to_have_text(re.compile("^musicgen · Done"))
+
+
 def test_a_link_to_a_prediction_shows_it(serving, open_at):
     serving.take("[S1] Somebody sent me this.")
     page = open_at(f"{serving.url}/?prediction=p1", complaints=(404,))

@@ -1,7 +1,10 @@
 // What the page says to the server, and nothing else says anything: the HTTP paths, the bearer token, the errors.
 // Knows no element of the page, keeps nothing but where the token comes from, judges no input and asks nothing twice.
 
-const MODEL = "/v1/models/parley/dia";
+/** The model that this page writes for, by its name at the server. */
+export const MODEL = "parley/dia";
+
+const MODEL_PATH = `/v1/models/${MODEL}`;
 const PREDICTIONS = "/v1/predictions";
 const FILES = "/v1/files";
 const VOICES = "/v1/audio/voices";
@@ -35,7 +38,7 @@ export class Api {
 
   /** The model with its newest version and input schema. */
   async model() {
-    return this.#json(MODEL);
+    return this.#json(MODEL_PATH);
   }
 
   /** Keep a file → its id. */
@@ -57,7 +60,7 @@ export class Api {
 
   /** stream: audio leaves as soon as it is exact; else each passage is checked before. */
   async create(input, stream) {
-    return this.#json(`${MODEL}/predictions`, {
+    return this.#json(`${MODEL_PATH}/predictions`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ input, stream }),

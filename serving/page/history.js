@@ -6,6 +6,7 @@ import { moment, seconds } from "./clock.js";
 import { coloured } from "./colours.js";
 import { byId, element } from "./element.js";
 import { patiently } from "./patience.js";
+import { isGoing, isSpeech, otherModelOf, wordsOf } from "./record.js";
 
 const SHOWN = 240; // characters of a script; the style sheet cuts what is still too long
 const LABEL = 60; // characters of it in a button's name
@@ -97,36 +98,34 @@ export class History extends EventTarget {
   }
 }
 
-function isGoing({ status }) {
-  return status === "starting" || status === "processing";
-}
-
 /** Of one that ended otherwise no audio is kept. */
 function isHeard(record) {
   return record.status === "succeeded" || isGoing(record);
 }
 
 function take(record) {
-  const { input } = record;
-  const text = input?.text?.slice(0, SHOWN) ?? "";
-  const script = element("p", { className: "take-text" }, ...coloured(text));
+  const words = wordsOf(record).slice(0, SHOWN);
+  const script = element("p", { className: "take-text" }, ...(isSpeech(record) ? coloured(words) : [words]));
   const facts = element("p", { className: "help" }, factsOf(record).join(" · "));
   const verb = isHeard(record) ? "Listen" : "Show";
   const open = buttonFor(record, "open", verb, "round");
   const reuse = buttonFor(record, "reuse", "Use inputs", "quiet");
   open.title = verb;
   open.replaceChildren(byId(`${verb.toLowerCase()}-icon`).content.cloneNode(true));
-  open.hidden = reuse.hidden = !text;
+  open.hidden = Boolean(record.data_removed);
+  reuse.hidden = open.hidden || !isSpeech(record); // the form has no place for another model's
   return element("li", { className: "take" }, open, element("div", {}, script, facts), reuse);
 }
 
 function factsOf(record) {
-  const { status, created_at: created, metrics, input } = record;
+  const { status, created_at: created, metrics, data_removed: removed } = record;
   const length = metrics?.audio_seconds && !isGoing(record) ? seconds(metrics.audio_seconds) : "";
-  return [moment(created), length, WORDS[status], input?.text ? "" : "its inputs are no longer kept"].filter(Boolean);
+  const state = status === "processing" && !isSpeech(record) ? "being made" : WORDS[status];
+  const gone = removed ? "its inputs are no longer kept" : "";
+  return [moment(created), otherModelOf(record), length, state, gone].filter(Boolean);
 }
 
-function buttonFor({ id, input }, does, words, className) {
-  const label = `${words}: ${input?.text?.slice(0, LABEL) ?? ""}`;
-  return element("button", { type: "button", className, "data-id": id, "data-does": does, "aria-label": label }, words);
+function buttonFor(record, does, verb, className) {
+  const label = `${verb}: ${wordsOf(record).slice(0, LABEL) || otherModelOf(record)}`;
+  return element("button", { type: "button", className, "data-id": record.id, "data-does": does, "aria-label": label }, verb);
 }

@@ -6,6 +6,7 @@ import { clock, seconds } from "./clock.js";
 import { coloured } from "./colours.js";
 import { byId, element } from "./element.js";
 import { Player } from "./player.js";
+import { isSpeech, otherModelOf, wordsOf } from "./record.js";
 import { Waveform } from "./waveform.js";
 
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
@@ -47,7 +48,7 @@ export class Result {
     this.player.load(prediction.sound);
     this.#waveform.show(prediction.sound);
     this.#root.hidden = false;
-    byId("result-text").replaceChildren(...coloured(scriptOf(prediction.record)));
+    byId("result-text").replaceChildren(...shownWords(prediction.record));
     prediction.addEventListener("audio", () => this.#draw());
     prediction.addEventListener("change", () => this.#describe());
     this.#describe();
@@ -144,9 +145,9 @@ function isSilent({ length, whole }) {
   return whole && length === 0;
 }
 
-/** What it says; nothing where the server has forgotten it. */
-function scriptOf({ input }) {
-  return input?.text ?? "";
+/** A script in its colours; anything else as it was written. */
+function shownWords(record) {
+  return isSpeech(record) ? coloured(wordsOf(record)) : [wordsOf(record)];
 }
 
 /** How it stands, in a few words. */
@@ -157,10 +158,10 @@ function stateOf(record) {
   const took = metrics.predict_time ? ` in ${seconds(metrics.predict_time)}` : "";
   const parts = {
     starting: ["Waiting to begin", metrics.queue_position && `number ${metrics.queue_position} in the queue`],
-    processing: ["Speaking", metrics.progress !== undefined && `${Math.floor(100 * metrics.progress)} %`, made],
+    processing: [isSpeech(record) ? "Speaking" : "Being made", metrics.progress !== undefined && `${Math.floor(100 * metrics.progress)} %`, made],
     succeeded: ["Done", made && made + took, metrics.seed !== undefined && `seed ${metrics.seed}`],
     failed: ["Failed"],
     canceled: ["Cancelled", made],
   }[status];
-  return (parts ?? [status]).filter(Boolean).join(" · ");
+  return [otherModelOf(record), ...(parts ?? [status])].filter(Boolean).join(" · ");
 }
