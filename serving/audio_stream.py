@@ -1,4 +1,7 @@
-"""A prediction's audio as the bytes a listener asks for, while it is made or afterwards. Knows no route."""
+"""A prediction's audio as the bytes a listener asks for, while it is made or afterwards. Knows no route.
+
+It is mono, also where the file that is made will be stereo.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -93,7 +96,7 @@ class AudioStream:
 
     async def _kept(self, ended: Prediction) -> AsyncGenerator[bytes]:
         """From the file: what was on its way has been forgotten."""
-        kept = kept_pieces(ended, self._service.files)
+        kept = kept_pieces(ended, self._service.files, mono=True)
         pieces, rate = await run_in_threadpool(self._leaving.enter_context, kept)
         self.sample_rate = self._rendering.heard_rate(rate)
         return self._service.listeners.each(self._rendering.render(pieces, rate))

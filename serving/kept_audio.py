@@ -41,15 +41,18 @@ def kept_file(ended: Prediction, files: Files) -> File:
 
 
 @contextmanager
-def kept_pieces(ended: Prediction, files: Files) -> Iterator[tuple[Iterator[Audio], int]]:
-    """(its samples [1, L] piece by piece, their rate in Hz: that at which it was made). Raises as `kept_file`."""
+def kept_pieces(ended: Prediction, files: Files, *, mono: bool) -> Iterator[tuple[Iterator[Audio], int]]:
+    """(its samples [C, L] piece by piece, their rate in Hz: that at which it was made). Raises as `kept_file`.
+
+    mono: as it was heard while it was made, C = 1; else with the channels that it was made in.
+    """
     file, rate = kept_file(ended, files), made_rate(ended)
     with files.workspace.folder() as folder:
         try:
             sound = Sound(files.copy_to(file, folder / "output"))
         except FileNotFoundError as error:  # its row outlived it
             raise _deleted() from error
-        pieces = map(samples_of, sound.pieces())
+        pieces = map(samples_of, sound.pieces()) if mono else sound.audio()
         # Of 44,100 Hz opus makes 48,000.
         yield pieces if sound.sample_rate == rate else resample_stream(pieces, sound.sample_rate, rate), rate
 
@@ -57,9 +60,11 @@ def kept_pieces(ended: Prediction, files: Files) -> Iterator[tuple[Iterator[Audi
 def open_converted(ended: Prediction, files: Files, output_format: AudioFormat, left: threading.Event) -> BinaryIO:
     """Its audio as a file of this format, which is gone once it is closed. left: set when nobody wants it any more.
 
+    Stereo stays stereo but for pcm, which could not say so: that is what was heard while it was made.
     Raises as `kept_file`, and Cancelled.
     """
-    with files.workspace.folder() as folder, kept_pieces(ended, files) as (pieces, rate):
+    mono = output_format == "pcm"
+    with files.workspace.folder() as folder, kept_pieces(ended, files, mono=mono) as (pieces, rate):
         path = folder / "converted"
         write_audio(path, _unless_left(pieces, left), rate, output_format)
         return path.open("rb")

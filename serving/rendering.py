@@ -43,8 +43,12 @@ class Rendering:
 
 
 def resample_stream(pieces: Iterable[Audio], made_rate: int, rate: int) -> Iterator[Audio]:
-    """[1, L] pieces at another rate (soxr HQ), the same samples however they are cut. None passes ±1."""
-    resampler = soxr.ResampleStream(made_rate, rate, 1, dtype="float32", quality="HQ")
+    """[C, L] pieces at another rate (soxr HQ), the same samples however they are cut. None passes ±1."""
+    resampler: soxr.ResampleStream | None = None
+    channels = 1
     for piece in pieces:
-        yield soft_limit(resampler.resample_chunk(piece[0])[np.newaxis])
-    yield soft_limit(resampler.resample_chunk(np.zeros(0, np.float32), last=True)[np.newaxis])
+        channels = piece.shape[0]
+        resampler = resampler or soxr.ResampleStream(made_rate, rate, channels, dtype="float32", quality="HQ")
+        yield soft_limit(resampler.resample_chunk(piece.T).T)
+    if resampler is not None:
+        yield soft_limit(resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True).T)

@@ -15,8 +15,10 @@ import pytest
 from audio_fixtures import decode
 from serving_fixtures import PIECE, RATE, Running, ToneBackend, running, tone
 
+from models.audio.encode import AudioFormat
 from models.audio.pcm import pcm16_bytes
 from models.audio.read import MAX_BYTES
+from models.audio.write import write_audio
 from models.errors import Cancelled
 from serving import kept_audio
 from serving.kept_audio import open_converted
@@ -108,6 +110,25 @@ def test_bytes_that_are_gone_under_their_row_are_told_as_gone(
     assert alice.get(prediction["output"]).status_code == 404
     assert alice.get(f"{PREDICTIONS}/{prediction['id']}/audio?format=wav").status_code == 404
     assert alice.get(f"{PREDICTIONS}/{prediction['id']}/audio?format=mp3").status_code == 410
+
+
+@pytest.mark.parametrize("asked", ["wav", "flac", "mp3", "ogg", "opus", "pcm"])
+@pytest.mark.parametrize("kept", ["wav", "opus"])
+def test_stereo_stays_stereo_in_every_format_but_pcm(tmp_path: Path, kept: AudioFormat, asked: AudioFormat) -> None:
+    """Opposite phases: as mono, which they became before, they are silence."""
+    left = np.concatenate([tone(number) for number in range(20)], axis=1)
+    write_audio(tmp_path / "made", [np.concatenate([left, -left])], RATE, kept)
+    with stored(tmp_path / "made") as (ended, files), open_converted(ended, files, asked, threading.Event()) as file:
+        content = file.read()
+    if asked == "pcm":  # as it is heard while it is made
+        assert len(content) / 2 == pytest.approx(left.shape[1], abs=0.01 * RATE)
+        assert np.abs(np.frombuffer(content, "<i2")).max() < 0.02 * 32767
+        return
+    heard = decode(content, RATE, channels=2)
+    assert heard.shape[1] == pytest.approx(left.shape[1], abs=0.1 * RATE)
+    middle = heard[:, 4000:12000]
+    assert np.abs(middle).max(axis=1) == pytest.approx([0.5, 0.5], rel=0.1)
+    assert np.corrcoef(middle)[0, 1] < -0.95
 
 
 @contextmanager

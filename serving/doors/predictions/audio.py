@@ -59,7 +59,8 @@ async def audio(
 ) -> Response:
     """Its audio from the first sample, as it is made: waits for the first sound, breaks off if the rest fails.
 
-    Of a prediction that is over, a whole file; in the format that was asked for first, also by ranges of bytes.
+    Of a prediction that is over, a whole file; in the format that was asked for first, also by ranges of bytes. It is
+    stereo where that was made; what is heard while it is made is mono, and so is pcm always.
     """
     prediction = await run_in_threadpool(found, service, prediction_id, owner)
     try:
