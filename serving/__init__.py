@@ -17,7 +17,7 @@ The way of a prediction:
       work.queue                                      a DBOS workflow with the prediction's id
     prediction_json | doors/tasks/task_json           Prediction → the door's JSON, files as signed links
 
-    worker: work.worker (holds a lease) → work.workflows → work.runner
+    worker: work.worker (holds a lease) → work.workflows → work.places → work.runner
       storage.records.begin                           "processing", attempt + 1
       fetch (public_http, addresses) | storage.files  file inputs → paths of this machine
       work.backend | work.music_backend | cog.backend inputs → one file, and a Listener's calls:

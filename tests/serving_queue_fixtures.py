@@ -71,7 +71,7 @@ def opened(folder: Path) -> Iterator[Queue]:
 
 @contextmanager
 def working(queue: Queue, log: Log, executor: str = "host-0", give_up: Doing = lambda: None) -> Iterator[Log]:
-    workflows.launch(queue, executor, Workflows(log.predict, log.announce, log.post), 4, log.running)
+    workflows.launch(queue, executor, Workflows(log.predict, log.announce, log.post), 4, log.running, [])
     try:
         yield log
     finally:

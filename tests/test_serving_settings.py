@@ -133,7 +133,7 @@ def test_the_last_worker_to_start_decides_for_all_how_much_each_makes_at_once_an
     """The queue keeps one number for all of them."""
     with opened(tmp_path) as queue:
         for at_once in (4, 4, 2):
-            queue.open(at_once)
+            queue.open(at_once, [])
             kept = queue.client.retrieve_queue(PREDICTIONS)
             assert kept is not None
             assert kept.worker_concurrency == at_once

@@ -3,9 +3,13 @@
 A prediction is one workflow whose id is the prediction's. A webhook's message is a workflow of its own with an id made
 of what it tells, so no crash makes it twice; what it says is written when it is delivered, so that nothing of a
 prediction lies here. Knows no worker.
+
+Predictions of all models wait in one queue, oldest first. Beside it each model has a queue of its own, for those that a
+worker took which has not that model.
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +26,7 @@ PREDICTIONS, WEBHOOKS = "predictions", "webhooks"  # queues
 PREDICT, SEND = "predict", "send"  # workflows
 WEBHOOKS_AT_ONCE, WEBHOOKS_OF_ONE = 64, 4  # of a worker, and of one owner there: a silent receiver takes a place 20 s
 POLL_SECONDS = 0.1
+MODEL_POLL_SECONDS = 0.5  # of the queues of one model, which are empty where every worker has all models
 UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 FORGOTTEN_AT_ONCE = 1000  # rows
@@ -55,21 +60,33 @@ class Queue:
             retry_connection_errors=False,
         )
 
-    def open(self, predictions_at_once: int) -> None:
-        """What each worker may run at once. The queue keeps one number for all workers, which each of them reads again
-        at every look: the last to start decides for all."""
+    def open(self, predictions_at_once: int, models: Collection[str]) -> list[str]:
+        """What each worker may run at once → the queues for one that has these models, by their full names.
+
+        The queue keeps one number for all workers, which each of them reads again at every look: the last to start
+        decides for all.
+        """
         before = self.client.retrieve_queue(PREDICTIONS)
         if before is not None and (had := before.worker_concurrency) != predictions_at_once:
             log.warning("every worker makes %d predictions at once from now on, not %s", predictions_at_once, had)
-        self.client.register_queue(
-            PREDICTIONS, worker_concurrency=predictions_at_once, polling_interval_sec=POLL_SECONDS
-        )
+        polling = {PREDICTIONS: POLL_SECONDS} | dict.fromkeys(map(queue_of, models), MODEL_POLL_SECONDS)
+        for name, seconds in polling.items():
+            self.client.register_queue(name, worker_concurrency=predictions_at_once, polling_interval_sec=seconds)
         self.client.register_queue(
             WEBHOOKS,
             worker_concurrency=WEBHOOKS_AT_ONCE,
             partition_worker_concurrency=WEBHOOKS_OF_ONE,
             polling_interval_sec=POLL_SECONDS,
         )
+        return [*polling, WEBHOOKS]
+
+    def predictions_at_once(self) -> int:
+        """What each worker may run at once now."""
+        found = self.client.retrieve_queue(PREDICTIONS)
+        assert found is not None, "no worker has opened the queue"
+        number = found.worker_concurrency
+        assert number is not None, found
+        return number
 
     def predict(self, prediction_id: str) -> None:
         """Queue it, once, however often it is called."""
@@ -126,6 +143,11 @@ class Queue:
     def close(self) -> None:
         self.client.destroy()
         self.engine.dispose()
+
+
+def queue_of(model: str) -> str:
+    """Of the predictions of one model, by its full name, that a worker without it has left."""
+    return f"{PREDICTIONS} of {model}"
 
 
 def options(queue: str, workflow: str, workflow_id: str) -> EnqueueOptions:

@@ -22,6 +22,7 @@ from serving.work.backend import Backends
 from serving.work.handovers import Handovers
 from serving.work.janitor import Chore, Janitor
 from serving.work.notifier import Notifier
+from serving.work.places import Places
 from serving.work.rescue import Rescue
 from serving.work.runner import PredictionRunner, Storage
 
@@ -108,9 +109,11 @@ class WorkerProcess:
         )  # fmt: skip
         running = workflows.Running()
         stack.enter_context(Janitor(self._chores(runner, notifier, name, running)))
-        wanted = workflows.Workflows(runner.work, notifier.notify_end, notifier.deliver)
-        workflows.launch(service.queue, name, wanted, settings.at_once, running)
+        places = Places(service.records, service.queue, backends.keys(), runner.work)
+        wanted = workflows.Workflows(places.make, notifier.notify_end, notifier.deliver)
+        workflows.launch(service.queue, name, wanted, settings.at_once, running, backends.keys())
         stack.callback(self._leave, runner, name, lease)
+        stack.callback(places.close)
         return runner
 
     def _leave(self, runner: PredictionRunner, name: str, lease: Lease) -> None:

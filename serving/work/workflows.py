@@ -63,9 +63,15 @@ class Running:
                 self._ids.remove(workflow_id)
 
 
-def launch(queue: Queue, executor: str, workflows: Workflows, predictions_at_once: int, running: Running) -> None:
-    """Start to work on the queues, what this executor had begun before it was killed included."""
-    queue.open(predictions_at_once)
+def launch(
+    queue: Queue, executor: str, workflows: Workflows, predictions_at_once: int, running: Running,
+    models: Collection[str],
+) -> None:  # fmt: skip
+    """Start to work on the queues, what this executor had begun before it was killed included.
+
+    models: by their full names, those whose own queues are worked on too.
+    """
+    names = queue.open(predictions_at_once, models)
     DBOS(
         config={
             "name": APPLICATION,
@@ -76,6 +82,7 @@ def launch(queue: Queue, executor: str, workflows: Workflows, predictions_at_onc
             "log_level": "WARNING",
         }
     )
+    DBOS.listen_queues(names)
     _register(workflows, running)
     try:
         DBOS.launch()
