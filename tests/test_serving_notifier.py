@@ -31,12 +31,14 @@ class House:
     def send(self, message: Message) -> None:
         assert message.owner == "alice"
         self.sent.append(message.id)
+        if message.next is not None:
+            self.sent.append(f"then {message.next.id}")
 
     def show(self, prediction: Prediction) -> dict[str, str]:
         return {"status": str(prediction.status)}
 
-    def accept(self, webhook: str | None = "http://127.0.0.1/", name: str = "p1") -> None:
-        given = Prediction(name, "alice", "predictions", "parley/dia", "v", {}, webhook=webhook, webhook_events=ALL)
+    def accept(self, webhook: str | None = "http://127.0.0.1/", name: str = "p1", events: list[str] = ALL) -> None:
+        given = Prediction(name, "alice", "predictions", "parley/dia", "v", {}, webhook=webhook, webhook_events=events)
         self.records.create(given)
 
     def begin(self, logs: str = "") -> Prediction:
@@ -112,7 +114,7 @@ def test_an_end_that_has_not_come_is_not_announced(house, notifier):
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (Status.SUCCEEDED, [logs_id(1, "a\n"), "p1-output-0", "p1-completed-0"]),
+        (Status.SUCCEEDED, [logs_id(1, "a\n"), "p1-output-0", "then p1-completed-0"]),
         (Status.FAILED, [logs_id(1, "a\n"), "p1-completed-0"]),
         (Status.CANCELED, [logs_id(1, "a\n"), "p1-completed-0"]),
     ],
@@ -127,6 +129,22 @@ def test_the_end_is_announced_once_and_after_a_crash_under_the_same_ids(house, n
     for _ in range(2):
         notifier.notify_end("p1")
     assert house.sent == told * 2
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        (["output", "completed"], ["p1-output-0", "then p1-completed-0"]),
+        (["output"], ["p1-output-0"]),
+        (["completed"], ["p1-completed-0"]),
+        (["start"], []),
+    ],
+)
+def test_the_completed_of_who_asked_for_it_comes_behind_the_output(house, notifier, events, told):
+    house.accept(events=events)
+    house.records.finish(house.begin("a\n"), Status.SUCCEEDED)
+    notifier.notify_end("p1")
+    assert house.sent == told
 
 
 def test_an_end_is_announced_however_long_ago_it_came_without_a_worker(house, notifier):

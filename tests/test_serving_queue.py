@@ -29,7 +29,7 @@ def log(queue):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workflows, "DELIVERY_SECONDS", 0.01)
         patch.setattr(workflows, "DELIVERY_BACKOFF", 1.0)
-        patch.setattr(workflows, "DELIVERY_ATTEMPTS", {"completed": 3, "logs": 2})
+        patch.setattr(workflows, "DELIVERY_ATTEMPTS", {"completed": 3, "output": 2, "logs": 2})
         patch.setattr(workflows, "AGAIN_SECONDS", 0.05)
         with working(queue, Log()) as log:
             yield log
@@ -113,6 +113,33 @@ def test_a_message_that_was_not_taken_is_sent_again_as_the_same_but_not_for_ever
     assert {name: log.done.count(name) for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "errors", "told"),
+    [
+        ("well", [], ["output", "completed"]),
+        ("late", [DeliveryFailed("status 500", retry=True)], ["output", "output", "completed"]),
+        ("silent", [DeliveryFailed("no answer", retry=True)] * 2, ["output", "output", "completed"]),
+        ("closed", [DeliveryFailed("status 410", retry=False)], ["output", "completed"]),
+    ],
+)
+def test_an_end_is_told_behind_its_output_whatever_becomes_of_that(queue, log, name, errors, told):
+    """Before, both were sent at the same time, and most often the end came first."""
+    output = Message("alice", name, "output", then="completed")
+    log.doing[output.id] = [raising(error) for error in errors]
+    for _ in range(2):
+        queue.send(output)
+    log.wait_for(f"{name}-completed-0")
+    wait_for(lambda: name not in queue.untold())
+    assert [one for one in log.done if one.startswith(f"{name}-")] == [f"{name}-{event}-0" for event in told]
+
+
+def test_what_an_older_release_queued_is_sent(queue, log):
+    old = about("older")
+    queue.client.enqueue(queues.sending(old, 1), old.owner, old.prediction_id, old.event, old.part, 1)
+    assert queue.untold() >= {"older"} or "older-completed-0" in log.done
+    log.wait_for("older-completed-0")
+
+
 def test_dead_receivers_keep_nobodys_place(queue, log, monkeypatch):
     """Before, each message that was to be sent again kept one of the few places until it was."""
     monkeypatch.setattr(workflows, "DELIVERY_SECONDS", 60.0)
@@ -145,7 +172,7 @@ def test_nothing_of_a_prediction_lies_in_the_queue_but_its_id(queue, log):
     queue.send(about("bare"))
     log.wait_for("bare-completed-0")
     (found,) = queue.client.list_workflows(workflow_ids=["bare-completed-0"])
-    assert found.input == {"args": ("alice", "bare", "completed", "0", 1), "kwargs": {}}
+    assert found.input == {"args": ("alice", "bare", "completed", "0", 1, ""), "kwargs": {}}
 
 
 def test_all_rows_of_what_ended_are_forgotten_and_no_others(queue, log, monkeypatch):

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 
@@ -42,14 +43,19 @@ class Notifier:
         return True
 
     def notify_end(self, prediction_id: str) -> None:
-        """The end, if it has come. Called again after a crash it queues nothing new: messages have the same ids."""
+        """The end, if it has come. Called again after a crash it queues nothing new: messages have the same ids.
+
+        Who asked for output and completed is told of the one, and then of the other.
+        """
         now = self._records.get(prediction_id)
         if now is None or not now.unannounced or not now.status.final:
             return
-        to_tell = {"logs": bool(now.logs), "output": now.status is Status.SUCCEEDED, "completed": True}
-        for event, has_come in to_tell.items():
-            if has_come and event in now.webhook_events:
-                self._queue.send(_message(now, event))
+        if now.logs and "logs" in now.webhook_events:
+            self._queue.send(_message(now, "logs"))
+        come = ["output", "completed"] if now.status is Status.SUCCEEDED else ["completed"]
+        if wanted := [event for event in come if event in now.webhook_events]:
+            first, *then = wanted
+            self._queue.send(replace(_message(now, first), then="".join(then)))
         self._records.announced(prediction_id)
 
     def announce_ended(self) -> None:

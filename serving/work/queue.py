@@ -10,7 +10,7 @@ worker took which has not that model.
 
 import logging
 from collections.abc import Collection
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,10 +40,16 @@ class Message:
     prediction_id: str
     event: str
     part: str = "0"  # which of its event, where there is more than one
+    then: str = ""  # the event that is told of when this was taken, or was given up; "": none
 
     @property
     def id(self) -> str:
         return f"{self.prediction_id}-{self.event}-{self.part}"
+
+    @property
+    def next(self) -> "Message | None":
+        """What comes behind it."""
+        return Message(self.owner, self.prediction_id, self.then) if self.then else None
 
 
 class Queue:
@@ -102,7 +108,7 @@ class Queue:
 
     def send(self, message: Message) -> None:
         """Queue it, once, however often it is called."""
-        self.client.enqueue(sending(message, 1), *astuple(message), 1)
+        self.client.enqueue(sending(message, 1), *arguments(message, 1))
 
     def unfinished(self) -> set[str]:
         """Predictions whose workflows wait or run."""
@@ -160,13 +166,18 @@ def options(queue: str, workflow: str, workflow_id: str) -> EnqueueOptions:
 
 
 def sending(message: Message, attempt: int) -> EnqueueOptions:
-    """To send a message for the first time, or again. Its arguments are the message's fields and the attempt."""
+    """To send a message for the first time, or again. It is given `arguments`."""
     workflow_id = message.id if attempt == 1 else f"{message.id}-again-{attempt}"
     return {**options(WEBHOOKS, SEND, workflow_id), "queue_partition_key": message.owner}
+
+
+def arguments(message: Message, attempt: int) -> tuple[str | int, ...]:
+    """Of the workflow that sends it. `then` came last: what an older release queued has none."""
+    return message.owner, message.prediction_id, message.event, message.part, attempt, message.then
 
 
 def _message(sending: WorkflowStatus) -> Message:
     """What a workflow sends, from its arguments."""
     assert sending.input is not None, sending.workflow_id
-    *fields, _attempt = sending.input["args"]
-    return Message(*fields)
+    owner, prediction_id, event, part, _attempt, *then = sending.input["args"]
+    return Message(owner, prediction_id, event, part, *then)

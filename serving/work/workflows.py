@@ -3,7 +3,8 @@
 A prediction's workflow works, then announces. After a crash it begins anew from its start; what it changes is guarded
 by the record's state, so it may begin as often as it likes, and it has no steps whose ends would be kept. A message
 that is not taken is queued again for later under the same message id (at least once), so that a dead receiver keeps
-nobody's place. The end of a prediction is told for half an hour; of its start and its logs a receiver may miss one.
+nobody's place. The end of a prediction is told for half an hour, and never before its output, which is given up after
+seconds; of its start and its logs a receiver may miss one.
 """
 
 import logging
@@ -12,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 
 from serving.storage.database import DATABASE_AWAY
-from serving.work.queue import APPLICATION, APPLICATION_VERSION, PREDICT, SEND, Message, Queue, sending
+from serving.work.queue import APPLICATION, APPLICATION_VERSION, PREDICT, SEND, Message, Queue, arguments, sending
 from serving.work.webhooks import DeliveryFailed
 
 log = logging.getLogger("parley.queue")
@@ -112,20 +113,22 @@ def _register(workflows: Workflows, running: Running) -> None:
             _until_back(lambda: workflows.notify_end(prediction_id))
 
     @DBOS.workflow(name=SEND, max_recovery_attempts=_ANY_NUMBER)
-    def send(owner: str, prediction_id: str, event: str, part: str, attempt: int) -> None:
+    def send(owner: str, prediction_id: str, event: str, part: str, attempt: int, then: str = "") -> None:
         with running.one():
-            _send(workflows, Message(owner, prediction_id, event, part), attempt)
+            _send(workflows, Message(owner, prediction_id, event, part, then), attempt)
 
 
 def _send(workflows: Workflows, message: Message, attempt: int) -> None:
-    if _is_done(workflows, message):
-        return
-    if attempt >= DELIVERY_ATTEMPTS[message.event]:
+    """And queue what follows: the message again, or, once that is over, the one that comes behind it."""
+    if not _is_done(workflows, message):
+        if attempt < DELIVERY_ATTEMPTS[message.event]:
+            again = sending(message, attempt + 1)
+            again["delay_seconds"] = DELIVERY_SECONDS * DELIVERY_BACKOFF ** (attempt - 1)
+            DBOS.enqueue_workflow_with_options(again, *arguments(message, attempt + 1))
+            return
         log.error("webhook %s is given up after %d attempts", message.id, attempt)
-        return
-    again = sending(message, attempt + 1)
-    again["delay_seconds"] = DELIVERY_SECONDS * DELIVERY_BACKOFF ** (attempt - 1)
-    DBOS.enqueue_workflow_with_options(again, *astuple(message), attempt + 1)
+    if behind := message.next:
+        DBOS.enqueue_workflow_with_options(sending(behind, 1), *arguments(behind, 1))
 
 
 def _is_done(workflows: Workflows, message: Message) -> bool:
