@@ -2,7 +2,7 @@
 
 The way of an event:
 
-    socket (opening, outbox)                            the route: who opens it, frames in, frames out
+    socket (opening, inbox, outbox)                     the route: who opens it, frames in, frames out
     client_secrets                                      keys for browsers, which open a socket and nothing else
     client_events (items, settings, fields, faults)     JSON → a frozen event, or a mistake in OpenAI's words
     beta                                                the older dialect: other names for the same things

@@ -1,7 +1,7 @@
 """The route of the socket: frames in and out, pings by the server, the end. What is said in them is the session's.
 
 A session is heard in threads, one frame after the other: an append of 15 MiB takes a tenth of a second to read, and
-minutes of speech in it take longer to listen to, while other sessions go on.
+minutes of speech in it take longer to listen to, while other sessions go on, and frames of this one still come in.
 """
 
 import asyncio
@@ -17,8 +17,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from models.errors import Overloaded, ParleyError
 from serving.realtime.chat import ChatServer
+from serving.realtime.client_events import event_id_of, parse_json
 from serving.realtime.client_secrets import Grant
 from serving.realtime.faults import Fault, our_fault
+from serving.realtime.fields import Json
+from serving.realtime.inbox import WaitingFrames
 from serving.realtime.local_workers import Background, LocalWorkers
 from serving.realtime.opening import TRY_AGAIN, Opening, Refused, let_in, too_many
 from serving.realtime.outbox import SlowReader, WaitingEvents, text_of
@@ -81,14 +84,15 @@ async def _serve(socket: WebSocket, opening: Opening, grant: Grant) -> None:
     state = socket.app.state
     realtime: Realtime = state.realtime
     workers = LocalWorkers(state.service, grant.owner, realtime.background, state.gate.creations, realtime.chat_server)
-    outbox = WaitingEvents()
+    inbox, outbox = WaitingFrames(), WaitingEvents()
     make = partial(Session, grant.settings, workers, outbox, time.time, opening.dialect, names_model=grant.names_model)
     session = await to_thread.run_sync(make, limiter=realtime.threads)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_tell(socket, outbox))
             tasks.create_task(_tick(session, outbox, realtime.threads))
-            await _hear(socket, session, realtime.threads)
+            tasks.create_task(_hear(inbox, session, realtime.threads))
+            await _read(socket, inbox, outbox)
     except* (WebSocketDisconnect, SlowReader, _Ended) as ended:
         code, reason = (TOO_SLOW, "read too slowly") if ended.subgroup(SlowReader) else (NORMAL, "")
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # it is closed already, or nobody reads
@@ -102,12 +106,22 @@ class _Ended(Exception):
     """The session is over."""
 
 
-async def _hear(socket: WebSocket, session: Session, threads: CapacityLimiter) -> NoReturn:
+async def _read(socket: WebSocket, inbox: WaitingFrames, outbox: WaitingEvents) -> NoReturn:
+    """Whatever is under way: who stops receiving hears no ping either."""
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", NORMAL))
         text = message.get("text")
+        try:
+            inbox.put(text)
+        except Fault as fault:
+            outbox.send(_told(fault, _event_id_in(text)))
+
+
+async def _hear(inbox: WaitingFrames, session: Session, threads: CapacityLimiter) -> NoReturn:
+    while True:
+        text = await inbox.next()
         take = partial(session.receive, text) if text is not None else partial(session.refuse, NO_TEXT)
         await to_thread.run_sync(take, limiter=threads)
 
@@ -133,7 +147,19 @@ async def _tick(session: Session, outbox: WaitingEvents, threads: CapacityLimite
 
 
 async def _refuse(socket: WebSocket, refusal: Refused) -> None:
-    fault = refusal.fault
-    details = ErrorDetails(type=fault.kind, code=fault.code, message=fault.message, param=fault.param)
-    await socket.send_text(text_of(Error(error=details).to_json(f"event_{new_id()}")))
+    await socket.send_text(text_of(_told(refusal.fault)))
     await socket.close(refusal.close_code, refusal.reason)
+
+
+def _told(fault: Fault, event_id: str | None = None) -> Json:
+    """What no session tells."""
+    details = ErrorDetails(
+        type=fault.kind, code=fault.code, message=fault.message, param=fault.param, event_id=event_id
+    )
+    return Error(error=details).to_json(f"event_{new_id()}")
+
+
+def _event_id_in(text: str | None) -> str | None:
+    with suppress(Fault):
+        return event_id_of(parse_json(text or ""))
+    return None
