@@ -26,6 +26,8 @@ def main() -> None:
     corpus = steps.add_parser("corpus", help="let a teacher read them")
     corpus.add_argument("voice", choices=VOICES)
     corpus.add_argument("--hours", type=float, default=8.0)
+    recover = steps.add_parser("recover", help="find the codebooks of an exported checkpoint, to go on from it")
+    recover.add_argument("--checkpoint", type=Path, default=BUILTIN, help="its folder (default: %(default)s)")
     steps.add_parser("encode", help="turn what they read into codes")
     vocoder = steps.add_parser("vocoder", help="train what turns codes into sound")
     _training_options(vocoder, steps=1000)
@@ -36,7 +38,9 @@ def main() -> None:
         half.add_argument("--begin-with", type=Path, help="folder of an exported codec; without it: random weights")
     steps.add_parser("pronunciations", help="write down how words are read")
     language = steps.add_parser("language", help="train the language model")
-    language.add_argument("--minutes", type=float, default=300, help="of training in all (default: %(default)s)")
+    budget = language.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, default=300, help="of training in all (default: %(default)s)")
+    budget.add_argument("--steps", type=int, help="of training in all: the same on a machine that has other work too")
     language.add_argument("--threads", type=int, default=2)
     language.add_argument("--cooldown-from", type=Path, help="end the run from this checkpoint within --minutes")
     language.add_argument("--begin-with", type=Path, help="folder of an exported model; without it: random weights")
@@ -87,6 +91,13 @@ def _corpus(options: argparse.Namespace) -> None:
     generate(options.run / "corpus", options.voice, TEACHERS[options.voice], part, options.hours)
 
 
+def _recover(options: argparse.Namespace) -> None:
+    from training.language.recipe import Recipe
+    from training.recovery import recover
+
+    recover(options.run, options.checkpoint, Recipe(seed=options.seed))
+
+
 def _encode(options: argparse.Namespace) -> None:
     from training.coding import encode_corpus
 
@@ -125,7 +136,8 @@ def _language(options: argparse.Namespace) -> None:
     train(
         options.run,
         Recipe(seed=options.seed),
-        minutes=options.minutes,
+        minutes=options.minutes if options.steps is None else None,
+        steps=options.steps,
         threads=options.threads,
         cooldown_from=options.cooldown_from,
         begin_with=options.begin_with,

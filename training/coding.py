@@ -30,7 +30,7 @@ def encode_corpus(run: Path, seed: int) -> None:
     """Encode every shard that has not been encoded yet; fit codebooks and alignment first if there are none."""
     out = run / "codes"
     out.mkdir(parents=True, exist_ok=True)
-    samples = [_sample(run / "corpus", voice) for voice in VOICES]
+    samples = [sample_of(run / "corpus", voice) for voice in VOICES]
     books = _codebooks(run, samples, seed)
     aligner = Aligner.fit([pair for sample in samples for pair in map(_pair, sample)])
     names = _labels(out, samples, books)
@@ -43,7 +43,8 @@ def encode_corpus(run: Path, seed: int) -> None:
                 log.info("encoded %s", target)
 
 
-def _sample(corpus: Path, voice: str) -> list[Utterance]:
+def sample_of(corpus: Path, voice: str) -> list[Utterance]:
+    """The first readings of one voice: what is fitted is fitted to these."""
     paths = shards(corpus, voice)[:FIT_SHARDS]
     return list(islice((u for path in paths for u in load_shard(path)), FIT_UTTERANCES))
 

@@ -47,7 +47,7 @@ class Codebooks:
     @classmethod
     def fit(cls, voices: Sequence[Sequence[Utterance]], seed: int) -> Self:
         """From some readings of each voice, in the order of VOICES."""
-        names = tuple(tuple(_names(utterances)) for utterances in voices)
+        names = tuple(tuple(phone_names(utterances)) for utterances in voices)
         random = np.random.default_rng(seed)
         frames = [_some(np.concatenate([envelope(pcm(u)) for u in us]), FIT_FRAMES, random) for us in voices]
         return cls(names, residual_books(np.concatenate(frames), random))
@@ -93,9 +93,9 @@ class Codebooks:
         """[frames, CEPSTRA] → [frames, ENVELOPES]"""
         rest, codes = envelopes, []
         for book in self.envelopes:
-            nearest = _nearest(rest, book)
-            rest = rest - book[nearest]
-            codes.append(nearest)
+            at = nearest(rest, book)
+            rest = rest - book[at]
+            codes.append(at)
         return np.stack(codes, axis=1).astype(np.uint16)
 
     def save(self, path: Path) -> None:
@@ -122,7 +122,7 @@ def residual_books(vectors: Floats, random: np.random.Generator) -> Floats:
     books = []
     for _ in range(ENVELOPES):
         book = _k_means(vectors, random)
-        vectors = vectors - book[_nearest(vectors, book)]
+        vectors = vectors - book[nearest(vectors, book)]
         books.append(book)
     return np.stack(books)
 
@@ -132,7 +132,8 @@ def parts_of(frames: int) -> npt.NDArray[np.int64]:
     return np.arange(frames) * PARTS // max(frames, PARTS)
 
 
-def _names(utterances: Iterable[Utterance]) -> list[str]:
+def phone_names(utterances: Iterable[Utterance]) -> list[str]:
+    """The phones of one voice, most frequent first."""
     counts = Counter(name for u in utterances for name, _ in u.phones)
     return [name for name, _ in counts.most_common(NAMES)]
 
@@ -144,15 +145,16 @@ def _some(vectors: Floats, count: int, random: np.random.Generator) -> Floats:
 def _k_means(vectors: Floats, random: np.random.Generator) -> Floats:
     book = _some(vectors, BOOK_SIZE, random)
     for _ in range(FIT_ROUNDS):
-        nearest = _nearest(vectors, book)
-        counts = np.bincount(nearest, minlength=BOOK_SIZE)
-        sums = np.stack([np.bincount(nearest, vectors[:, d], BOOK_SIZE) for d in range(CEPSTRA)], axis=1)
+        at = nearest(vectors, book)
+        counts = np.bincount(at, minlength=BOOK_SIZE)
+        sums = np.stack([np.bincount(at, vectors[:, d], BOOK_SIZE) for d in range(CEPSTRA)], axis=1)
         strays = vectors[random.integers(len(vectors), size=BOOK_SIZE)]
         book = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], strays).astype(np.float32)
     return book
 
 
-def _nearest(vectors: Floats, book: Floats) -> npt.NDArray[np.int64]:
+def nearest(vectors: Floats, book: Floats) -> npt.NDArray[np.int64]:
+    """vectors [N, D], book [codes, D] → [N]: the code nearest to each."""
     halves = (book**2).sum(axis=1) / 2
     pieces = np.array_split(vectors, len(vectors) // 8192 + 1)
     return np.concatenate([np.argmax(piece @ book.T - halves, axis=1) for piece in pieces])

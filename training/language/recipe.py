@@ -106,6 +106,7 @@ class Optimiser:
     clip: float = 1.0  # norm of all that AdamW moves
     warmup_steps: int = 100
     decay_share: float = 0.5  # of the budget, at its end, over which rates fall to zero
+    head_steps: int = 100  # before the first one where a run begins with an exported model, for the heads it lacks
     average: float = 0.995  # of the weights, a step; the average is what is exported
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,8 +27,10 @@ from training.language.batches import Batch, Specials, Stream, collate, validati
 from training.language.beginnings import begin
 from training.language.checkpoints import checkpoints, load, save
 from training.language.corruption import corrupt, voices_swapped
+from training.language.heads import fit_heads
 from training.language.learner import Learner
 from training.language.losses import losses_of, practice_loss
+from training.language.meter import Meter
 from training.language.network import DiaTraining
 from training.language.practice import Practice
 from training.language.recipe import Recipe
@@ -130,8 +133,11 @@ class Trainer:
         self.progress = Progress(**state["progress"])
 
     def take_up(self, weights: dict[str, Tensor], rate: float) -> None:
-        """Start with a trained network, which can read. What was dropped at its export is random again."""
+        """Start with a trained network, which can read. What was dropped at its export is fitted to it anew."""
         self.learner.start_with(weights)
+        taken = islice(self.stream.batches(), self.recipe.optimiser.head_steps)
+        fit_heads(self.learner.network, (collate(e, self.specials) for _, e in taken), self.recipe.weights)
+        self.learner.start_with({})  # the average has them too
         self.progress.step = self.recipe.mixing.reading_steps
         self.start_cooldown(rate)
 
@@ -225,7 +231,7 @@ class Trainer:
         extra, phone = practice_loss(self.learner.network, self.recipe.weights, *texts)
         return self.learner.gradients(losses.total + extra), {**numbers, "practice": float(phone)}
 
-    def _report(self, meter: "Meter") -> None:
+    def _report(self, meter: Meter) -> None:
         p = self.progress
         entry = {"step": p.step, "minutes": round(p.minutes, 3), "frames": p.frames, "rate": round(self.rate, 4)}
         entry |= {"audio_seconds": round(p.frames / FRAME_RATE)} | meter.take()
@@ -259,25 +265,6 @@ class Trainer:
     def _save(self) -> Path:
         state = {**self.learner.state(), "progress": asdict(self.progress), "size": asdict(self.recipe.size)}
         return save(self.folder, self.progress.step, state)
-
-
-class Meter:
-    """Means of the numbers of some steps."""
-
-    def __init__(self) -> None:
-        self._numbers: list[dict[str, float]] = []
-        self._since = time.monotonic()
-
-    def add(self, numbers: dict[str, float]) -> None:
-        self._numbers.append(numbers)
-
-    def take(self) -> dict[str, float]:
-        """Means since the last call, and frames per second."""
-        seconds, self._since = time.monotonic() - self._since, time.monotonic()
-        numbers, self._numbers = self._numbers, []
-        speed = sum(n["frames"] for n in numbers) / max(seconds, 1e-9)
-        means = {name: float(np.mean([n[name] for n in numbers])) for name in numbers[0] if name != "frames"}
-        return {name: round(value, 4) for name, value in means.items()} | {"frames_per_second": round(speed)}
 
 
 @contextmanager
