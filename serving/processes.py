@@ -26,15 +26,16 @@ from serving.service import Service
 from serving.settings import LOOPBACK, Settings
 from serving.tls import Certificate, self_signed
 from serving.web.app import create_app, create_health_app
+from serving.web.sockets import Sockets
 from serving.work.backend import Backends
 
 log = logging.getLogger("parley")
 
-# The other implementations of sockets do not answer the client of Java's own library, which sends a length of no body;
-# an event may hold 15 MiB of audio in base64. Pings tell a client that is gone from one that is silent. Compressed, 64
+# Sockets by wsproto: those of other libraries do not answer the client of Java's own, which sends a length of no body.
+# An event may hold 15 MiB of audio in base64. Pings tell a client that is gone from one that is silent. Compressed, 64
 # KiB become 64 MiB before anybody counts them, and audio does not get smaller for the milliseconds that it takes.
 SOCKETS: dict[str, Any] = {
-    "ws": "wsproto",
+    "ws": Sockets,
     "ws_max_size": 32 << 20,
     "ws_ping_interval": 20.0,
     "ws_ping_timeout": 20.0,
