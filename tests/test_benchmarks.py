@@ -35,11 +35,13 @@ def test_decode_benchmark_runs_and_ends_with_one_json_document() -> None:
     assert report["beside_a_busy_core"][0]["governed_ms"] > 0
 
 
-@pytest.mark.parametrize("codec", ["dac", "encodec"])
-def test_codec_benchmark_ends_with_one_json_document(codec, capsys) -> None:
-    assert main(["--codec", codec, "--tiny", "--rounds", "1", "--threads", "1"]) == 0
+@pytest.mark.parametrize(
+    ("codec", "options", "clock"), [("dac", [], "perf_counter"), ("encodec", ["--processor-time"], "process_time")]
+)
+def test_codec_benchmark_ends_with_one_json_document(codec, options, clock, capsys) -> None:
+    assert main(["--codec", codec, "--tiny", "--rounds", "1", "--threads", "1", *options]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert report["codec"] == codec
+    assert (report["codec"], report["clock"]) == (codec, clock)
     rows = report["seconds_a_second"]
     kinds = {(row.get("task"), row.get("channels")) for row in rows}
     assert kinds == ({(None, None)} if codec == "dac" else {(t, c) for t in ("decode", "encode") for c in (1, 2)})
