@@ -74,10 +74,10 @@ def samples_of(answer: dict[str, Any]) -> np.ndarray:
     return np.asarray(samples.T)
 
 
-def recording(seconds: float = 2.0, channels: int = 1, rate: int = 16_000) -> str:
+def recording(seconds: float = 2.0, channels: int = 1, rate: int = 16_000, level: float = 0.3) -> str:
     """A tone as a data URI; that of a second channel is an octave above."""
     time = np.arange(int(seconds * rate))[:, np.newaxis] / rate
     pitches = 440 * 2.0 ** np.arange(channels)
     file = io.BytesIO()
-    soundfile.write(file, 0.3 * np.sin(2 * np.pi * pitches * time), rate, format="WAV")
+    soundfile.write(file, level * np.sin(2 * np.pi * pitches * time), rate, format="WAV")
     return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()

@@ -144,30 +144,26 @@ def test_metrics_and_logs_tell_how_it_went(client: CogClient) -> None:
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("inputs", "field"),
-    [
-        ({"duration": 0}, "duration"),
-        ({"duration": 301}, "duration"),
-        ({"duration": 1.5}, "duration"),
-        ({"continuation": 1}, "continuation"),
-        ({"continuation_end": -2}, "continuation_end"),
-        ({"normalization_strategy": "loud"}, "normalization_strategy"),
-        ({"top_k": -1}, "top_k"),
-        ({"top_p": 1.01}, "top_p"),
-        ({"temperature": -0.5}, "temperature"),
-        ({"classifier_free_guidance": 2.5}, "classifier_free_guidance"),
-        ({"output_format": "opus"}, "output_format"),
-        ({"seed": -2}, "seed"),
-        ({"song_id": "7"}, "song_id"),
-        ({"key": 5}, "key"),
-        ({"model_version": "huge"}, "model_version"),
-        ({"count": 11}, "count"),
-        ({"prompt": None}, "prompt"),
-    ],
-)
-def test_an_input_outside_of_the_schema_is_refused_by_name(client: CogClient, inputs: dict, field: str) -> None:
-    response = client.predict({**SHORT, **inputs})
+def rule_breakers() -> Iterator[tuple[str, object]]:
+    """(field, value) for every type, limit and choice that the schema declares."""
+    schemas = json.loads((ROOT / "tests" / "golden" / "openapi_schema_music.json").read_text())["components"]["schemas"]
+    for name, declared in schemas["Input"]["properties"].items():
+        match schemas[name]["type"] if "allOf" in declared else declared["type"]:
+            case "string":
+                yield from ((name, 5), (name, None))
+            case "boolean":
+                yield from ((name, 1), (name, "true"))
+            case "integer":
+                yield from ((name, 1.5), (name, "1"), (name, declared["minimum"] - 1), (name, declared["maximum"] + 1))
+            case "number":
+                yield from ((name, "1"), (name, declared["minimum"] - 0.01), (name, declared["maximum"] + 0.01))
+        if "allOf" in declared:
+            yield name, schemas[name]["enum"][0].upper()
+
+
+@pytest.mark.parametrize(("field", "value"), [*rule_breakers()])
+def test_an_input_outside_of_the_schema_is_refused_by_name(client: CogClient, field: str, value: object) -> None:
+    response = client.predict({**SHORT, field: value})
     assert response.status == 422, response.text
     assert response.json()["detail"][0]["loc"][-1] == field
 
@@ -177,14 +173,22 @@ def test_an_input_outside_of_the_schema_is_refused_by_name(client: CogClient, in
     [
         ({"continuation": True}, "input_audio"),
         ({"continuation_start": 3}, "continuation_start"),
+        ({"continuation_end": 3}, "continuation_end"),
         ({"input_audio": recording(), "model_version": "large"}, "input_audio"),
+        ({"input_audio": recording(), "model_version": "audiogen-medium"}, "input_audio"),
         ({"input_audio": recording(), "continuation_start": 2, "continuation_end": 1}, "continuation_start"),
+        ({"input_audio": recording(), "continuation_end": 0}, "continuation_start"),
         ({"melody_audio": recording()}, "melody_audio"),
+        (
+            {"input_audio": recording(), "continuation": True, "melody_audio": recording(), "model_version": "large"},
+            "melody_audio",
+        ),
         ({"input_audio": "/etc/hostname"}, "input_audio"),
         ({"melody_audio": "file:///etc/hostname"}, "melody_audio"),
         ({"multi_band_diffusion": True, "model_version": "audiogen-medium"}, "multi_band_diffusion"),
         ({"song_id": 1}, "key"),
         ({"key": "x"}, "song_id"),
+        ({"prompt": "a" * 4097}, "prompt"),
         ({"prompt": "refused"}, "prompt"),  # by the plan of the model
     ],
 )

@@ -212,8 +212,25 @@ def test_sounds_are_played_by_the_other_model(client: CogClient) -> None:
     [
         ({**BEGINNING, "duration": 2}, "input_audio: has a part to go on from of 2 s"),
         ({**BEGINNING, "continuation_start": 2}, "continuation_start: "),
+        (
+            {"input_audio": recording(31.0), "continuation": True, "duration": 40},
+            "input_audio: has a part to go on from of 31 s; musicgen-random sees 30 s at once",
+        ),
+        ({"input_audio": recording(601.0, rate=4000)}, "input_audio: is longer than 600 seconds"),
+        ({"input_audio": recording(0.0)}, "input_audio: holds no sample"),
+        ({"input_audio": recording(1.0, level=0.0)}, "input_audio: is silent"),
+        ({**BEGINNING, "melody_audio": recording(1.0, level=0.0)}, "melody_audio: is silent"),
+        ({"prompt": "a" * 600}, "prompt: has 601 tokens; the text encoder reads at most 512"),
         ({"input_audio": "data:audio/wav;base64,AAAA"}, "input_audio: "),
     ],
 )
 def test_what_only_the_recording_tells_is_refused_by_name(client: CogClient, given: dict, said: str) -> None:
     failed(client.predict({**PLAIN, **given}), said)
+
+
+@pytest.mark.parametrize("given", [{"count": 3}, {"multi_band_diffusion": True, "model_version": "stereo-melody"}])
+def test_what_plays_is_cancelled_and_leaves_nothing_behind(client: CogClient, plain: np.ndarray, given: dict) -> None:
+    answer(client, **given)  # what it needs is loaded
+    assert client.start({**PLAIN, "duration": 300, **given}, "cancelled").status == 202
+    assert client.cancel_and_wait("cancelled", 20)
+    assert same(played(client), plain)
