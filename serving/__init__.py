@@ -27,7 +27,7 @@ The way of a prediction:
       storage.files, storage.records.finish           file and end in one transaction
       work.notifier → work.queue → work.webhooks      "output", "completed"; its end at least once
 
-    a socket (door 5): realtime, which speaks with the engine of this process, beside the queue
+    a socket (door 5): realtime, which speaks with the engine of this process, beside the queue; without one through it
 
     whoever looks back: storage.history               pages of one's own, places in the queue
 

@@ -36,7 +36,9 @@ FLOORS = {
     **dict.fromkeys([f"serving.{name}" for name in ("listeners", "public_http", "rate_limit", "rendering")], 6.0),
     **dict.fromkeys([f"serving.{name}" for name in ("sound", "tls", "urls")], 6.0),
     "serving.storage": 6.1,
-    **dict.fromkeys([f"serving.{name}" for name in ("intake", "kept_audio", "links", "prediction_json")], 6.2),
+    **dict.fromkeys(
+        [f"serving.{name}" for name in ("intake", "kept_audio", "links", "prediction_json", "spoken")], 6.2
+    ),
     "serving.doors.tasks.dialects": 6.2,
     "serving.doors.tasks.task_json": 6.2,  # the shape of answers, also of those to mistakes: it knows no route
     "serving.work": 6.3,

@@ -272,19 +272,7 @@ def test_sessions_do_not_hear_each_other(opened: Callable[..., Sockets]) -> None
     assert hear(second)["error"]["code"] == "item_retrieve_invalid_item_id"
 
 
-# A process without a model, and one without tokens
-
-
-def test_where_no_model_is_a_response_says_so(tmp_path: Any) -> None:
-    with served(tmp_path) as client:
-        headers = {"Authorization": f"Bearer {ALICE}"}
-        with client.websocket_connect("/v1/realtime", headers=headers) as socket:
-            assert socket.receive_json()["type"] == "session.created"
-            socket.send_json({"type": "response.create", "response": {"instructions": "Hello."}})
-            assert socket.receive_json()["type"] == "response.created"
-            failed = socket.receive_json()["response"]
-    assert failed["status"] == "failed"
-    assert "has no model of its own" in failed["status_details"]["error"]["message"]
+# A process without tokens
 
 
 def test_pages_of_other_sites_open_no_socket_where_no_tokens_are_asked_for(tmp_path: Any) -> None:

@@ -59,8 +59,8 @@ class Answering:
             order = order_of(response.params, settings, context)
         reply = self._workers.chat(order)
         try:
-            with self._while_wanted(response):
-                response.when_over = reply.stop
+            with self._lock:
+                response.when_over(reply.stop)
             return self._tell(response, reply)
         finally:
             reply.stop()

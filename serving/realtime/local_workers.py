@@ -1,13 +1,12 @@
 """The workers of this process: models that listen, the engine that speaks, voices of the database.
 
-A process that only serves HTTP, or sends its work to containers, has no engine: there a session listens, transcribes
-and writes as anywhere, and a response that is to be spoken fails and says why.
+A process that only serves HTTP, or sends its work to containers, has no engine: there the queue speaks, as it does for
+the other doors.
 """
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from models.engine import Engine
 from models.errors import EngineClosed, InvalidRequest
@@ -21,6 +20,7 @@ from serving.rate_limit import RateLimit
 from serving.realtime.audio_formats import Sound
 from serving.realtime.chat import ChatServer
 from serving.realtime.fields import Json
+from serving.realtime.queued_speech import QueuedSpeech
 from serving.realtime.reply import ChatOrder, Reply
 from serving.realtime.settings import Transcription
 from serving.realtime.speech import speak
@@ -53,6 +53,7 @@ class LocalWorkers:
     owner: str
     background: Background
     responses: RateLimit
+    queued: QueuedSpeech
     chat_server: ChatServer | None = None
 
     def detector(self, rate: int) -> SpeechDetector:
@@ -80,7 +81,8 @@ class LocalWorkers:
         return NamedVoice(BUILT_IN["s1"], self._prompt(voice))
 
     def speak(self, order: SpeechOrder) -> Generator[Spoken]:
-        return speak(order, self._engine)
+        engine = self._engine
+        return speak(order, engine) if engine is not None else self.queued.speak(order)
 
     @property
     def chats(self) -> bool:
@@ -108,21 +110,18 @@ class LocalWorkers:
         file = self.service.files.get(voice.file)
         if file is None:
             raise InvalidRequest("voice", f"is {voice.name!r}, whose recording has been deleted.")
-        return VoicePrompt(b"".join(self.service.files.read(file)), voice.transcript)
+        return VoicePrompt(b"".join(self.service.files.read(file)), voice.transcript, voice.file)
 
     @property
-    def _engine(self) -> Engine:
+    def _engine(self) -> Engine | None:
+        """None: others make what is spoken. Raises EngineClosed."""
         worker = self.service.worker
-        backends: Any = worker.backends if worker is not None else {}
-        if backends is None:
+        if worker is None:
+            return None
+        if worker.backends is None:
             raise EngineClosed("The model is still being loaded. Try again soon.")
-        backend = backends.get(DIA.full_name)
-        if not isinstance(backend, EngineBackend):
-            raise EngineClosed(
-                "This process has no model of its own, and only such a one speaks here. Connect to one that has, or "
-                "use POST /v1/audio/speech."
-            )
-        return backend.engine
+        backend = worker.backends.get(DIA.full_name)
+        return backend.engine if isinstance(backend, EngineBackend) else None
 
 
 def _model_named(name: str | None) -> str:

@@ -48,7 +48,7 @@ class Response:
         self.tokens = 0  # of speech
         self.passages = 0  # that have been begun
         self.handed_on: Codes | None = None  # by the last of them, for the next to go on without a seam
-        self.when_over: Callable[[], object] = lambda: None  # stops whoever works for it
+        self._stops: list[Callable[[], object]] = []  # for whoever works for it
         self._tokens_before = 0  # those of the passages before the one that is being spoken
         self._outputs: list[AnyOutput] = []  # the last may still be going on
         self._status = "in_progress"
@@ -132,7 +132,15 @@ class Response:
     def give_up(self) -> None:
         """It is over, and nobody is told."""
         self.over = True
-        self.when_over()
+        for stop in self._stops:
+            stop()
+
+    def when_over(self, stop: Callable[[], object]) -> None:
+        """To be called as soon as it is, whichever way; at once where it is already."""
+        if self.over:
+            stop()
+        else:
+            self._stops.append(stop)
 
     def _message(self) -> MessageOutput:
         """The one that is going on, or the next."""

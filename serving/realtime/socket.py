@@ -25,6 +25,7 @@ from serving.realtime.inbox import WaitingFrames
 from serving.realtime.local_workers import Background, LocalWorkers
 from serving.realtime.opening import TRY_AGAIN, Opening, Refused, let_in, too_many
 from serving.realtime.outbox import SlowReader, WaitingEvents, text_of
+from serving.realtime.queued_speech import QueuedSpeech
 from serving.realtime.server_events import Error, ErrorDetails
 from serving.realtime.session import Session
 from serving.service import Service
@@ -83,7 +84,10 @@ async def connect(socket: WebSocket) -> None:
 async def _serve(socket: WebSocket, opening: Opening, grant: Grant) -> None:
     state = socket.app.state
     realtime: Realtime = state.realtime
-    workers = LocalWorkers(state.service, grant.owner, realtime.background, state.gate.creations, realtime.chat_server)
+    queued = QueuedSpeech(state.service, grant.owner, asyncio.get_running_loop())
+    workers = LocalWorkers(
+        state.service, grant.owner, realtime.background, state.gate.creations, queued, realtime.chat_server
+    )
     inbox, outbox = WaitingFrames(), WaitingEvents()
     make = partial(Session, grant.settings, workers, outbox, time.time, opening.dialect, names_model=grant.names_model)
     session = await to_thread.run_sync(make, limiter=realtime.threads)

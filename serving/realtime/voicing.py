@@ -4,8 +4,9 @@ In one voice a passage goes on where the one before it ended, without a seam: of
 it in the conversation.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing
+from functools import partial
 
 from models.request import Codes
 from serving.realtime.conversation import Conversation
@@ -55,7 +56,20 @@ class Voicing:
                 voice_before, codes = self._last
                 continues = codes if voice_before == response.voice else None
         name = f"{response.id}-{response.passages}"
-        return SpeechOrder(name, text, voice.prompt, response.wire, response.speed, response.tokens_left, continues)
+        return SpeechOrder(
+            name,
+            text,
+            voice.prompt,
+            response.wire,
+            response.speed,
+            response.tokens_left,
+            continues,
+            when_over=partial(self._when_over, response),
+        )
+
+    def _when_over(self, response: Response, stop: Callable[[], object]) -> None:
+        with self._lock:
+            response.when_over(stop)
 
     def _hand_on(self, response: Response, codes: Codes) -> None:
         with self._lock:

@@ -53,10 +53,14 @@ class Segment(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class VoicePrompt:
-    """A recording to speak like: the bytes of a file, and the words it says, "[S1] …"; "" where nobody has said."""
+    """A recording to speak like: the bytes of a file, and the words it says, "[S1] …"; "" where nobody has said.
+
+    file: the id under which it is stored, if it is.
+    """
 
     audio: bytes
     transcript: str
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,10 @@ class NamedVoice:
 
 @dataclass(frozen=True, eq=False)
 class SpeechOrder:
-    """One thing to say. speed: 0.25–4, the pitch is kept. continues: what the response before it handed on."""
+    """One thing to say. speed: 0.25–4, the pitch is kept. continues: what the response before it handed on.
+
+    when_over: takes what is to be called, from any thread, as soon as nobody wants to hear it any more.
+    """
 
     id: str
     text: str
@@ -78,6 +85,7 @@ class SpeechOrder:
     speed: float = 1.0
     most_tokens: int | None = None
     continues: Codes | None = None
+    when_over: Callable[[Callable[[], object]], None] = lambda stop: None
 
 
 @dataclass(frozen=True, eq=False)

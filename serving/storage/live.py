@@ -4,7 +4,7 @@ A worker that begins anew after a crash makes the same samples again (the seed i
 number of samples heard, whichever attempt they come from.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -69,7 +69,7 @@ class LiveAudio:
 
 async def follow(
     prediction: Prediction, records: Records, live: LiveAudio, changes: Changes
-) -> AsyncIterator[Piece | Prediction]:
+) -> AsyncGenerator[Piece | Prediction]:
     """Pieces as they are made, and at last the prediction as it ended.
 
     Raises GenerationFailed where what is left to hear was forgotten before a slow listener came to it.

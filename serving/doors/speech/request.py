@@ -6,18 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from models.dia.normalise import normalise
-from models.dia.script import estimate_seconds, parse_script
 from models.errors import InvalidRequest
 from models.request import INPUT_LIMIT
 from serving.catalog import DIA, DialogueModel, Served
 from serving.intake import Submission
-from serving.storage.files import FILE_PREFIX
-from serving.storage.voices import BUILT_IN, SPEAKERS, Voice, Voices
+from serving.spoken import recorded, to_be_spoken
+from serving.storage.voices import BUILT_IN, SPEAKERS, Voices
 
 DOOR = "speech"
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15")
-SURE_SHARE = 0.85  # of the seconds of some tokens: a text that is estimated to take no more will fit them
 LONGEST_INSTRUCTIONS = 4096  # characters, OpenAI's limit
 
 # What the models call what is called otherwise here.
@@ -71,34 +68,7 @@ def asked_of(asked: SpeechRequest, voices: Voices, owner: str, served: Served) -
     """Raises InvalidRequest. Speed and format are not in it: they belong to the listener, who may go further."""
     model = model_named(asked.model, served)
     speaker, settled = _speaker(voices, owner, asked.voice)
-    parse_script(asked.input, "input")
-    clean, _ = normalise(asked.input, "input")
-    names_speakers = any(tag in clean for tag in BUILT_IN.values())
-    inputs = {
-        "text": asked.input if names_speakers else f"{speaker} {asked.input}",
-        "max_new_tokens": model.most_tokens,
-        "speed_factor": 1.0,
-        "output_format": "wav",
-    }
-    return Submission(owner, DOOR, model, inputs, streaming=True, extra=settled | _room(model, clean))
-
-
-def _room(model: DialogueModel, text: str) -> dict[str, Any]:
-    """What is settled so that all of the text is spoken. Raises InvalidRequest.
-
-    More tokens than callers may ask for, where those may be too few: this service's own engine makes as many, a
-    container does not.
-    """
-    seconds = estimate_seconds(text)
-    longest = model.most_settled_tokens / model.tokens_per_second
-    if seconds > SURE_SHARE * longest:
-        raise InvalidRequest(
-            "input",
-            f"takes about {seconds:.0f} s to speak; one request may take {SURE_SHARE * longest:.0f} s. Send it in "
-            "parts.",
-        )
-    is_long = seconds > SURE_SHARE * model.most_tokens / model.tokens_per_second
-    return {"max_new_tokens": model.most_settled_tokens} if is_long else {}
+    return to_be_spoken(owner, DOOR, model, asked.input, speaker, settled)
 
 
 def model_named(name: str, served: Served) -> DialogueModel:
@@ -121,10 +91,5 @@ def _speaker(voices: Voices, owner: str, name: str) -> tuple[str, dict[str, Any]
     if voice is None:
         stored = [voice.name for voice in voices.of(owner)]
         raise InvalidRequest("voice", f"is {name[:60]!r}; there are {', '.join([*stored, *SPEAKERS])}.")
-    return BUILT_IN["s1"], _prompt(voice)
-
-
-def _prompt(voice: Voice) -> dict[str, Any]:
-    """The stored bytes themselves, always: the model knows a recording that it has encoded before by its samples."""
-    words = {"audio_prompt_text": voice.transcript} if voice.transcript else {}  # else whoever speaks listens to it
-    return {"audio_prompt": FILE_PREFIX + voice.file, **words}
+    # The stored bytes themselves, always: the model knows a recording that it has encoded before by its samples.
+    return BUILT_IN["s1"], recorded(voice.file, voice.transcript)
