@@ -85,6 +85,13 @@ def test_what_is_asked_beside_the_messages_goes_along(stand_in: ChatStandIn, ope
     assert stand_in.keys == [None]
 
 
+def test_half_a_character_goes_along(stand_in: ChatStandIn, opened: Opened) -> None:
+    """Before, what a client may write could not be sent."""
+    message = {"role": "user", "content": "Grüße \ud83d"}
+    list(opened(stand_in.url).reply(ChatOrder([message], [])))
+    assert stand_in.asked[0]["messages"] == [message]
+
+
 def test_a_piece_is_there_before_the_next_is_written(stand_in: ChatStandIn, opened: Opened) -> None:
     gate = threading.Event()
     stand_in.answer = [event(content="Hello."), gate, *written(" Bye.")]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import websockets.sync.client
+from chat_fixtures import chat_stand_in, written
 from realtime_exchange_fixtures import LETTER_SECONDS, RATE, audio_of, check_tone
 from realtime_fixtures import judge, kinds, only
 from realtime_service_fixtures import HEARD, Hearing
@@ -177,6 +178,27 @@ def test_what_cannot_be_spoken_is_told(text: str, told: str, here: Here, socket:
     error = finished["status_details"]["error"]
     assert error["type"] == ("server_error" if "#" in text else "invalid_request_error")
     assert told in error["message"]
+
+
+def test_sentences_of_a_chat_server_are_made_one_after_the_other(here: Here) -> None:
+    """By the worker of one service, for the socket of another beside it."""
+    running, backend = here
+    with (
+        chat_stand_in() as stand_in,
+        served(running.service.settings.data, chat_base_url=stand_in.url, chat_model="tiny") as client,
+        client.websocket_connect("/v1/realtime", headers={"Authorization": f"Bearer {ALICE}"}) as socket,
+    ):
+        stand_in.answer = written("It is good to hear ", "from you. And how ", "have you been?")
+        socket.send_json({"type": "response.create", "response": {"instructions": "Be kind."}})
+        told = [socket.receive_json()]
+        while told[-1]["type"] != "response.done":
+            told.append(socket.receive_json())
+    finished = told[-1]["response"]
+    assert finished["status"] == "completed"
+    spoken = ["[S2] It is good to hear from you.", "[S2] And how have you been?"]
+    assert [asked.text for asked in backend.asked] == spoken
+    audio = audio_of(told, finished["id"])
+    assert len(audio) / 2 == pytest.approx(RATE * LETTER_SECONDS * len("".join(spoken)), abs=6)
 
 
 def test_where_nobody_works_a_response_waits_and_can_be_cancelled(tmp_path: Path) -> None:

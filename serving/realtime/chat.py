@@ -24,6 +24,7 @@ log = logging.getLogger("parley.realtime")
 CONNECT_SECONDS = 5.0
 LONGEST_REFUSAL = 1 << 16  # bytes that are read of an answer that is none
 EVENT_STREAM = "text/event-stream"
+JSON_TYPE = {"Content-Type": "application/json"}
 REFUSES_THE_CONVERSATION = (400, 413, 422)
 LETS_NOBODY_IN = (401, 403)
 
@@ -68,7 +69,8 @@ class ChatServer:
     @asynccontextmanager
     async def _answer(self, order: ChatOrder) -> AsyncIterator[httpx.Response]:
         """Its head has come, and a stream of events follows."""
-        request = self._client.build_request("POST", self._url, json=_body(self._model, order))
+        body = json.dumps(_body(self._model, order)).encode()  # ASCII: a text may hold half a surrogate pair
+        request = self._client.build_request("POST", self._url, content=body, headers=JSON_TYPE)
         answer = await self._in_time(self._client.send(request, stream=True))
         try:
             if answer.status_code != httpx.codes.OK:
