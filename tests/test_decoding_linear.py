@@ -76,17 +76,6 @@ def test_row_is_the_same_whatever_the_batch_and_the_threads(kind, dtype, shape):
                 assert torch.equal(got, want[start : start + R]), (threads, R, start)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("R", [1, 2, 7, 64])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_half_on_the_calling_thread_equals_half_on_all_threads(monkeypatch, shape, R, threads):
-    weight, x = _weight(*shape), _rows(R, shape[1])
-    direct = _packed(weight, "half")(x)
-    monkeypatch.setattr(linear, "_DIRECT_ELEMENTS", 0)
-    torch.set_num_threads(threads)
-    assert torch.equal(direct, _packed(weight, "half")(x))
-
-
 def test_int8_row_keeps_its_precision_beside_a_loud_one():
     """One scale for the whole batch would leave the quiet row a single step."""
     weight, x = _weight(64, 128), _rows(2, 128) * torch.tensor([[1.0], [200.0]])
