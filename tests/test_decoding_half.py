@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from models.decoding import linear
-from models.decoding.half_product import LANES, multiply_half
+from models.decoding.half_product import multiply_half
+from models.decoding.lanes import LANES
 from models.decoding.linear import available_kinds, pack
 from models.decoding.machine_code import runs_here
 

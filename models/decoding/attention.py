@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.decoding.elementwise import as_dtype
+from models.decoding.head_attention import attend_heads
+from models.decoding.lanes import LANES
+from models.decoding.machine_code import runs_here
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, streamed: bool) -> Tensor:
@@ -27,6 +30,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, streamed: bool) -> Tensor:
     scores = torch.bmm(k, q.transpose(1, 2)).transpose(1, 2) if streamed else torch.bmm(q, k.transpose(1, 2))
     weights = scores.float().softmax(dim=-1)
     return torch.bmm(as_dtype(v.dtype, weights), v)
+
+
+def attend_each(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """q [N, D], k and v [N, P, D] → [N, D]: `attend` where every query has keys of its own, as exact as it is.
+
+    In loops of our own with AVX-512: 0.8 times as long for many positions, and less beside cold caches. Elsewhere
+    q · kᵀ takes 0.6 to 0.8 times as long as k · qᵀ (32 heads of 64, 50 to 1400 positions, Intel Xeon).
+    """
+    if q.is_cpu and q.dtype == torch.float32 and q.shape[1] % LANES == 0 and runs_here():
+        return attend_heads(q, k, v)
+    return attend(q[:, None], k, v, streamed=False)[:, 0]
 
 
 def attend_all(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.decoding.half_product import LANES, multiply_half
+from models.decoding.half_product import multiply_half
+from models.decoding.lanes import LANES
 from models.decoding.machine_code import runs_here
 
 Kind = Literal["plain", "onednn", "half", "int8"]

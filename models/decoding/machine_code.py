@@ -7,7 +7,7 @@ a second pool would fight with them for the cores, and `torch.set_num_threads` w
 import ctypes
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,12 @@ class MachineCode:
         """arguments: numbers and addresses. threads: 0 is as many as torch.set_num_threads gave this thread."""
         table = (ctypes.c_int64 * len(arguments))(*arguments)
         self._run(self._address, table, ctypes.c_uint(threads), ctypes.c_uint(0))
+
+
+def read_arguments(builder: ir.IRBuilder, function: ir.Function, types: Sequence[ir.Type]) -> list[ir.Value]:
+    """What MachineCode is called with, each as a type of 64 bits."""
+    places = [builder.gep(function.args[0], [INT(i)], source_etype=INT) for i in range(len(types))]
+    return [builder.load(place, typ=each) for place, each in zip(places, types, strict=True)]
 
 
 def share(builder: ir.IRBuilder, items: ir.Value) -> tuple[ir.Value, ir.Value]:

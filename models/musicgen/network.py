@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.decoding.attention import attend, attend_all
+from models.decoding.attention import attend_all, attend_each
 from models.decoding.cache import CacheShape, KeyValuePool
 from models.decoding.checkpoint import TensorSource
 from models.decoding.linear import Product
@@ -21,10 +21,6 @@ from models.musicgen.config import CHROMA_BINS, TEXT_POSITIONS, MusicgenConfig
 from models.musicgen.layers import CrossAttention, DecoderLayer, Packs, Projection, take_norm
 
 _LONGEST_PERIOD = 10_000.0  # of the positions' slowest wave over 2π
-
-# Where every query has keys of its own, q · kᵀ takes 0.6 to 0.8 times as long as k · qᵀ, with keys out of memory too
-# (32 heads of 64, 50 to 1400 positions, 1 and 2 threads, Intel Xeon with AVX-512).
-_attend = partial(attend, streamed=False)
 
 TextHeads = list[tuple[Tensor, Tensor]]  # [layer] → keys, values [H, S, d]
 
@@ -138,7 +134,7 @@ class MusicgenNetwork:
         for i, layer in enumerate(self.layers):
             heads = layer.attention.project(x)
             q, k, v = (t.reshape(B, 2 * H, -1) for t in heads)  # by slot, both branches in one
-            mixed = [_attend(q[b, :, None], *pool.append(i, slots[b], positions[b], k[b], v[b])) for b in range(B)]
+            mixed = [attend_each(q[b], *pool.append(i, slots[b], positions[b], k[b], v[b])) for b in range(B)]
             x += layer.attention.out(_join(mixed, 2 * B))
             if layer.cross is not None:
                 cond += self._cross(layer.cross, cond, [pool.text[slot][i] for slot in slots])
@@ -167,7 +163,7 @@ class MusicgenNetwork:
     def _cross(self, cross: CrossAttention, x: Tensor, texts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """What cross-attention adds to the conditional rows x [B, D], each with a text of its own → [B, D]."""
         q = cross.queries(x)
-        mixed = [_attend(q[b, :, None], *text) for b, text in enumerate(texts)]
+        mixed = [attend_each(q[b], *text) for b, text in enumerate(texts)]
         return cross.out(_join(mixed, len(texts)))
 
 
