@@ -5,7 +5,8 @@
 Random weights; a text of 20 tokens; one request with guidance, so two rows a step; top_k 250. A step makes one frame,
 which is a fiftieth of a second of audio. Ours is a whole step of the decoder; transformers' is the time from one token
 to the next inside its `generate`, prompt, text encoder and codec left out. The last line is JSON with the median
-milliseconds of a step, and each ratio is to the faster of transformers' two precisions.
+milliseconds of a step, as they passed and as the processor worked (`cpu_ms`: beside other work, with one thread, the
+figure to go by). Each ratio is to the faster of transformers' two precisions.
 """
 
 import argparse
@@ -32,7 +33,8 @@ from models.request import SamplingParams
 
 PEERS = ("transformers float32", "transformers bfloat16")
 
-Steps = Callable[[], list[float]]  # takes some steps → the seconds of each
+Seconds = tuple[float, float]  # that passed, and that all threads of this process worked
+Steps = Callable[[], list[Seconds]]  # takes some steps → the seconds of each
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,21 +90,28 @@ def _time_frames(
         contestants |= {name: _their_steps(peer, position, options) for name, peer in peers.items()}
         medians = _in_turn(contestants, options.rounds, threads)
         bandwidth = machine.read_bandwidth(threads)
-        fastest = min(medians[name] for name in PEERS)
         for name, network in networks.items():
             row = {
                 "weights": name,
                 "position": position,
                 "threads": threads,
-                "ms": round(1e3 * medians[name], 2),
-                **{f"{peer}_ms".replace(" ", "_"): round(1e3 * medians[peer], 2) for peer in PEERS},
-                "ratio": round(fastest / medians[name], 2),
+                **_compare("", 0, name, medians),
+                **_compare("cpu_", 1, name, medians),
                 "bandwidth_gb_s": round(bandwidth / 1e9, 1),
                 "bound_ms": round(1e3 * _step_bytes(network, name, position, options.tokens) / bandwidth, 2),
             }
             rows.append(row)
             print("  ".join(f"{key} {value}" for key, value in row.items()), file=sys.stderr, flush=True)
     return rows
+
+
+def _compare(prefix: str, which: int, name: str, medians: dict[str, Seconds]) -> dict[str, float]:
+    """One of the two kinds of seconds, in milliseconds: ours, the peers', and how many times ours the faster takes."""
+    ours, theirs = medians[name][which], {peer: medians[peer][which] for peer in PEERS}
+    row = {f"{prefix}ms": ours, **{f"{peer}_{prefix}ms".replace(" ", "_"): each for peer, each in theirs.items()}}
+    return {key: round(1e3 * value, 2) for key, value in row.items()} | {
+        f"{prefix}ratio": round(min(theirs.values()) / ours, 2)
+    }
 
 
 def _our_steps(network: MusicgenNetwork, position: int, options: argparse.Namespace) -> Steps:
@@ -116,14 +125,14 @@ def _our_steps(network: MusicgenNetwork, position: int, options: argparse.Namesp
     decoder.admit(CodeSequence(condition, prompt, sampling, frames, config.delays))
     (running,) = decoder._running.values()
 
-    def steps() -> list[float]:
+    def steps() -> list[Seconds]:
         while running.prefill_left:
             decoder.step()
         seconds = []
         for _ in range(options.steps):
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.process_time()
             decoder.step()
-            seconds.append(time.perf_counter() - start)
+            seconds.append((time.perf_counter() - start, time.process_time() - worked))
         return seconds
 
     return steps
@@ -133,16 +142,19 @@ def _their_steps(peer: Any, position: int, options: argparse.Namespace) -> Steps
     return lambda: music_reference.generate(peer, position, options.steps, options.tokens)
 
 
-def _in_turn(contestants: dict[str, Steps], rounds: int, threads: int) -> dict[str, float]:
+def _in_turn(contestants: dict[str, Steps], rounds: int, threads: int) -> dict[str, Seconds]:
     """Median seconds of each, a turn each in every round, so that a disturbance meets all alike."""
     torch.set_num_threads(threads)
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+    times: dict[str, list[Seconds]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, steps in contestants.items():
             seconds = steps()
             if number:  # the first is warm-up
                 times[name] += seconds
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {
+        name: (statistics.median(passed for passed, _ in values), statistics.median(worked for _, worked in values))
+        for name, values in times.items()
+    }
 
 
 def _step_bytes(network: MusicgenNetwork, weights: str, position: int, tokens: int) -> int:

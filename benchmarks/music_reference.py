@@ -54,15 +54,18 @@ class _Clock(StoppingCriteria):
     """Asked after every step whether to stop: never, but it looks at the time. (A streamer is told of none in 5.23.)"""
 
     def __init__(self) -> None:
-        self.ticks: list[float] = []
+        self.ticks: list[tuple[float, float]] = []  # the time, and how long all threads have worked
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
-        self.ticks.append(time.perf_counter())
+        self.ticks.append((time.perf_counter(), time.process_time()))
         return torch.zeros(len(input_ids), dtype=torch.bool)
 
 
-def generate(model: MusicgenForConditionalGeneration, position: int, steps: int, tokens: int) -> list[float]:
-    """Seconds of each step of its own `generate` after a prompt of `position` frames, sampled with guidance 3."""
+def generate(
+    model: MusicgenForConditionalGeneration, position: int, steps: int, tokens: int
+) -> list[tuple[float, float]]:
+    """Seconds that passed, and that threads worked, in each step of its own `generate` after a prompt of `position`
+    frames, sampled with guidance 3."""
     clock = _Clock()
     books = model.config.decoder.num_codebooks
     logging.set_verbosity_error()
@@ -82,4 +85,4 @@ def generate(model: MusicgenForConditionalGeneration, position: int, steps: int,
             stopping_criteria=StoppingCriteriaList([clock]),
         )
     # The first tick comes when the prompt was read.
-    return [after - before for before, after in pairwise(clock.ticks)]
+    return [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(clock.ticks)]
