@@ -103,6 +103,7 @@ class _Half(PackedLinear):
 
 def _half_by_rows(weight: Tensor) -> Product:
     kept = torch.empty(weight.shape, dtype=torch.float16).copy_(weight)
+    multiply_half(torch.zeros(1, weight.shape[1]), kept[:1])  # compiles the loops now, so that no request waits for it
     return lambda x: multiply_half(x, kept)
 
 

@@ -46,6 +46,8 @@ class MusicgenNetwork:
         self.head: Product = packs.step(torch.cat(heads))
         project = partial(Projection.take, source, width=c.width, pack=packs.text)
         self.text = project("enc_to_dec_proj", states=c.text_width) if c.projects_text else None
+        head = torch.zeros(1, 1, c.head_dim, dtype=dtype, device=device)
+        attend_each(head[0], head, head)  # compiles its loops now, so that no request waits for it
         self.melody = project("audio_enc_to_dec_proj", states=CHROMA_BINS) if c.melody else None
 
     @classmethod
