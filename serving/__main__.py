@@ -17,13 +17,15 @@ from typing import Any
 from models.audio.ffmpeg_process import require_ffmpeg
 from models.engine import Engine
 from models.engine_pool import EnginePool, capacity_from
-from models.errors import ParleyError
+from models.errors import InvalidRequest, ParleyError, WeightsError
+from models.weights import is_out_of_reach, load_manifest
 from serving.access import check_name, hash_token, new_token
 from serving.catalog import DIA
 from serving.cog.backend import CogBackend
+from serving.intake import Lacks
 from serving.processes import leave, serve, work
 from serving.settings import Settings
-from serving.storage.database import DATABASE_AWAY, in_short
+from serving.storage.database import DATABASE_AWAY, in_short, is_sqlite
 from serving.work.backend import Backend, Backends, EngineBackend
 from serving.work.music_backend import MusicBackend
 
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "token":
             return _token(options["name"])
         settings = Settings.from_environ(os.environ, **options)
-        return (work if command == "worker" else serve)(settings, partial(load_backends, settings))
+        load = partial(load_backends, settings)
+        return work(settings, load) if command == "worker" else serve(settings, load, lacks_of(settings))
     except ParleyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -65,6 +68,13 @@ def load_backends(settings: Settings) -> Backends:
     return backends
 
 
+def lacks_of(settings: Settings) -> Lacks:
+    """Which checkpoints of music this machine cannot have; none where others may work on what is asked here."""
+    if settings.http_only or settings.containers or not is_sqlite(settings.database):
+        return lambda checkpoint: False
+    return partial(is_out_of_reach, os.environ, manifest=load_manifest())
+
+
 def _music_backend() -> MusicBackend:
     """A checkpoint is fetched and loaded when it is asked for."""
     from models.registry import find_music, load_music
@@ -73,7 +83,10 @@ def _music_backend() -> MusicBackend:
         return find_music(os.environ, name, progress=log.info).paths.name
 
     def load(name: str) -> Any:
-        pipeline, note = load_music(os.environ, name, progress=log.info)
+        try:
+            pipeline, note = load_music(os.environ, name, progress=log.info)
+        except InvalidRequest as error:  # of a setting of this process, and of nothing that its caller asked for
+            raise WeightsError(str(error)) from error
         log.info(note)
         return pipeline
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from models.errors import InvalidRequest, printable, shown
-from models.inputs import half_characters
+from models.inputs import ModelVersion, MusicInputs, SoundInputs, half_characters
 from models.request import SEED_LIMIT
 from serving.catalog import ServedModel
 from serving.fetch import decode_data_uri
@@ -33,6 +33,8 @@ from serving.urls import parse_url
 log = logging.getLogger("parley")
 
 ANY_SEED = -1  # as music models have it
+
+Lacks = Callable[[str], bool]  # the name of a checkpoint of music → whether it is known that nobody here can load it
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,11 @@ class Submission:
 class Intake:
     def __init__(
         self, records: Records, files: Files, uploads: Uploads, links: Links, limits: Limits, keep_seconds: float,
-        enqueue: Callable[[str], None],
+        enqueue: Callable[[str], None], lacks: Lacks,
     ) -> None:  # fmt: skip
         self._records, self._files, self._uploads, self._links = records, files, uploads, links
         self._limits, self._keep_seconds = limits, keep_seconds
-        self._enqueue = enqueue
+        self._enqueue, self._lacks = enqueue, lacks
 
     def accept(self, asked: Submission) -> Prediction:
         """Keep and queue it, or what came with its key before.
@@ -91,7 +93,7 @@ class Intake:
         most = self._limits.predictions
         self._records.refuse_more(asked.owner, most)  # before any file is kept for it
         given = {name: value for name, value in asked.input.items() if value is not None}
-        check(asked.model, given)
+        check(asked.model, given, self._lacks)
         new = Prediction(
             id=asked.id,
             owner=asked.owner,
@@ -141,8 +143,8 @@ def _gone(field_name: str, file_id: str) -> InvalidRequest:
     return InvalidRequest(field_name, f"is a link to the file {file_id}, which is gone. Upload it again.")
 
 
-def check(model: ServedModel, given: Mapping[str, Any]) -> None:
-    """All that can be said of the inputs without their files. Raises InvalidRequest."""
+def check(model: ServedModel, given: Mapping[str, Any], lacks: Lacks) -> None:
+    """All that can be said of the inputs without their files, and without work. Raises InvalidRequest."""
     if problems := [*half_characters(given)]:  # in links too, in whose place others stand below
         raise InvalidRequest.of(problems)
     if problems := [*_of_names(model, given)]:
@@ -152,7 +154,10 @@ def check(model: ServedModel, given: Mapping[str, Any]) -> None:
         if name in stood_in:
             _check_link(name, stood_in[name])
             stood_in[name] = Path(name)
-    model.inputs.parse(**stood_in).to_request("check", model.name)
+    inputs = model.inputs.parse(**stood_in)
+    inputs.to_request("check", model.name)
+    if isinstance(inputs, MusicInputs | SoundInputs):
+        _check_checkpoint(inputs, lacks)
 
 
 def _of_names(model: ServedModel, given: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -162,6 +167,17 @@ def _of_names(model: ServedModel, given: Iterable[str]) -> Iterator[tuple[str, s
             yield name, f"is no input here. {model.withheld[name]}"
         elif name not in model.input_names:
             yield printable(name), f"is no input of {model.full_name}, which takes {', '.join(model.input_names)}."
+
+
+def _check_checkpoint(inputs: MusicInputs | SoundInputs, lacks: Lacks) -> None:
+    if not lacks(inputs.model_name):
+        return
+    problem = f"asks for {inputs.model_name}, which this server has not and may not fetch."
+    if isinstance(inputs, SoundInputs):
+        raise InvalidRequest("model", f"{problem} Ask for another model.")
+    names = [inputs.model_copy(update={"model_version": v}).model_name for v in get_args(ModelVersion)]
+    there = ", ".join(name for name in names if not lacks(name)) or "none"
+    raise InvalidRequest("model_version", f"{problem} Available: {there}.")
 
 
 def _check_link(field_name: str, value: Any) -> None:

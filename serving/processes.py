@@ -44,14 +44,19 @@ SOCKETS: dict[str, Any] = {
 UNFINISHED_ANSWER = "ASGI callable returned without completing response."
 
 
-def serve(settings: Settings, load: Callable[[], Backends]) -> int:
-    """HTTP, and work on the queues unless the settings leave that to others → the process's exit status."""
+def serve(
+    settings: Settings, load: Callable[[], Backends], lacks: Callable[[str], bool] = lambda checkpoint: False
+) -> int:
+    """HTTP, and work on the queues unless the settings leave that to others → the process's exit status.
+
+    lacks: see Service.
+    """
     keys = Keys.of(settings.tokens, settings.tokens_file, settings.no_auth)
     settings.base_url(settings.port)  # raises before anything is opened
     over = _until_told()
     with listen(settings.host, settings.port) as listening:
         base_url = settings.base_url(listening.getsockname()[1])
-        with Service(settings, base_url) as service:
+        with Service(settings, base_url, lacks) as service:
             if not settings.http_only:
                 service.start_work(load, on_error=lambda error: over.set())
             log.info("Parley listens on %s port %d, as %s", settings.host, listening.getsockname()[1], base_url)

@@ -10,7 +10,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from serving.intake import Intake
+from serving.intake import Intake, Lacks
 from serving.links import Links
 from serving.listeners import Listeners
 from serving.prediction_json import PredictionJson
@@ -48,10 +48,10 @@ DEADLINE_SECONDS = 0.5  # how often it is asked whose deadline has passed
 class Service:
     """Context manager. What the doors need; with start_work(), what works too."""
 
-    def __init__(self, settings: Settings, base_url: str) -> None:
-        """base_url: where callers reach it, unless the settings know better. Raises InvalidRequest where the database
-        is of another release."""
-        self.settings = settings
+    def __init__(self, settings: Settings, base_url: str, lacks: Lacks = lambda checkpoint: False) -> None:
+        """base_url: where callers reach it, unless the settings know better. lacks: what is refused, as no process of
+        this service could load it. Raises InvalidRequest where the database is of another release."""
+        self.settings, self._lacks = settings, lacks
         self.models = settings.served
         self.changes = Changes()
         self.worker: WorkerProcess | None = None
@@ -75,7 +75,7 @@ class Service:
         self.json = PredictionJson(self.history, self.files, self.links)
         self.intake = Intake(
             self.records, self.files, self.uploads, self.links, settings.limits, settings.keep_seconds,
-            self.queue.predict,
+            self.queue.predict, self._lacks,
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -20,6 +20,7 @@ from models.errors import Cancelled, InvalidRequest
 from models.inputs import DialogueInputs
 from serving.access import Keys
 from serving.catalog import DIA
+from serving.intake import Lacks
 from serving.processes import SOCKETS, certificate_of
 from serving.service import Service
 from serving.settings import Settings
@@ -146,10 +147,12 @@ def running(
 
 
 @contextmanager
-def served(folder: Path, base_url: str = "http://127.0.0.1", **settings: Any) -> Iterator[TestClient]:
+def served(
+    folder: Path, base_url: str = "http://127.0.0.1", lacks: Lacks = lambda checkpoint: False, **settings: Any
+) -> Iterator[TestClient]:
     """HTTP alone: nobody works for it. Nothing is listened on."""
     given = Settings(**{"data": folder, "tokens": TOKENS, **settings})
-    with Service(given, base_url) as service:
+    with Service(given, base_url, lacks) as service:
         app = create_app(service, Keys.of(given.tokens, given.tokens_file, given.no_auth))
         with TestClient(app, base_url, raise_server_exceptions=False) as client:
             yield client

@@ -11,12 +11,12 @@ from serving_crash_fixtures import killed_before
 from serving_fixtures import wait_for
 from serving_runner_fixtures import House, raising
 
-from models.errors import Cancelled, EngineClosed, InvalidRequest
+from models.errors import Cancelled, EngineClosed, InvalidRequest, WeightsError
 from serving.storage.files import ARRIVAL_SECONDS
 from serving.storage.prediction import Status
 from serving.storage.records import LONGEST_LOGS
 from serving.work.backend import Listener
-from serving.work.runner import FAULT, GivenUp
+from serving.work.runner import FAULT, UNLOADABLE, GivenUp
 
 
 @pytest.fixture
@@ -36,9 +36,14 @@ def test_it_succeeds_with_a_file_that_is_kept(house):
 
 @pytest.mark.parametrize(
     ("error", "text"),
-    [(InvalidRequest("text", "is bad. Change it."), "text: is bad. Change it."), (ValueError("secret"), FAULT)],
+    [
+        (InvalidRequest("text", "is bad. Change it."), "text: is bad. Change it."),
+        (ValueError("secret"), FAULT),
+        (WeightsError("Dia is not in /srv/weights/dia; set PARLEY_MODEL"), UNLOADABLE),
+    ],
 )
 def test_it_fails_with_what_its_caller_may_know(house, error, text):
+    """Before, one whose weights were missing told the server's folders and settings."""
     now = house.work(raising(error))
     assert (now.status, now.error) == (Status.FAILED, text)
 

@@ -7,7 +7,7 @@ import pytest
 from weights_fixtures import NOBODY, SHARD, copy_files, manifest_entries, point_to, serve_hub
 
 from models.errors import WeightsError
-from models.weights import MUSIC_NAMES, Choice, Manifest, choose_music, load_manifest, verify
+from models.weights import MUSIC_NAMES, Choice, Manifest, choose_music, is_out_of_reach, load_manifest, verify
 from models.weights.music_choice import DIFFUSION, PUBLISHED
 
 
@@ -78,6 +78,34 @@ def test_what_cannot_be_had_is_never_replaced_by_another(switch, with_melody):
     for words in ("Small musicgen-small is not in", "python -m models.weights fetch musicgen-small"):
         assert words in str(caught.value)
     assert "PARLEY_MUSIC_MODEL=musicgen-random: it makes noise" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "offline", "expected"),
+    [
+        ("musicgen-small", "", "1", True),
+        ("musicgen-small", "", "", False),  # the hub may have it
+        ("musicgen-melody", "", "1", False),
+        ("musicgen-small", "musicgen-melody", "1", False),
+        ("musicgen-melody", "musicgen-small", "1", True),
+        ("musicgen-small", "musicgen-random", "1", False),
+        ("musicgen-melody", "musicgen-tiny", "", True),
+        ("musicgen-melody", "/nowhere", "", True),
+    ],
+)
+def test_what_cannot_be_had_is_known_beforehand(asked, named, offline, expected, with_melody):
+    environ = {"PARLEY_MUSIC_MODEL": named, "HF_HUB_OFFLINE": offline}
+    assert is_out_of_reach(environ, asked, with_melody, manifest=MANIFEST) is expected
+
+
+def test_what_was_copied_by_hand_is_within_reach(tmp_path):
+    copy_files(tmp_path / "musicgen-small")
+    assert not is_out_of_reach({"PARLEY_OFFLINE": "1"}, "musicgen-small", tmp_path, manifest=MANIFEST)
+
+
+def test_a_folder_of_ones_own_is_within_reach(tmp_path):
+    (tmp_path / "model").mkdir()
+    assert not is_out_of_reach({"PARLEY_MUSIC_MODEL": f"{tmp_path}/"}, "musicgen-small", tmp_path, manifest=MANIFEST)
 
 
 def test_the_operators_word_counts_and_is_told(with_melody):

@@ -10,7 +10,7 @@ from models.weights.choice import NAMES, Choice, choose, obtain, offline_switch
 from models.weights.disk import WEIGHTS_DIR, CheckpointPaths, locate, verify, weights_dir
 from models.weights.download import fetch
 from models.weights.manifest import Manifest, load_manifest
-from models.weights.music_choice import DIFFUSION, MUSIC_NAMES, choose_music
+from models.weights.music_choice import DIFFUSION, MUSIC_NAMES, choose_music, is_out_of_reach
 from models.weights.progress import Progress, silent
 from models.weights.refuse import refuse_folder, refuse_old, refuse_pickle
 
@@ -26,6 +26,7 @@ __all__ = [
     "choose",
     "choose_music",
     "fetch",
+    "is_out_of_reach",
     "load_manifest",
     "locate",
     "obtain",

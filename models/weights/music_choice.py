@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models.errors import WeightsError
-from models.weights.choice import Choice, make_once, obtain
-from models.weights.disk import RANDOM_MUSIC, RANDOM_SOUND, RANDOM_STEREO, paths_in, weights_dir
+from models.weights.choice import Choice, make_once, obtain, offline_switch
+from models.weights.disk import RANDOM_MUSIC, RANDOM_SOUND, RANDOM_STEREO, is_all_there, locate, paths_in, weights_dir
 from models.weights.manifest import Manifest, load_manifest
 from models.weights.progress import Progress, silent
 
@@ -38,19 +38,47 @@ def choose_music(
     given. Raises WeightsError for an unknown name and for a checkpoint that cannot be had.
     """
     root = root or weights_dir(environ)
-    named = environ.get("PARLEY_MUSIC_MODEL", "").strip()
+    named = _named(environ)
     if "/" in named:
         return _own(Path(named))
     asked = asked or named or DEFAULT
-    name = _checked(named, "PARLEY_MUSIC_MODEL is ") if named else _checked(asked, "The model asked for is ")
-    if name == RANDOM_MUSIC:
-        name = _random_like(asked)
+    name = _name_of(named, asked)
     why = ", as PARLEY_MUSIC_MODEL says" if named else ""
     if asked != name:
         why += f", though {asked} is asked for"
     if name in RANDOM_NAMES:
         return Choice(make_once(name, root, lambda folder: make_random(folder, name)), f"Using {name} ({NOISE}){why}")
     return _published(name, environ, root, progress, manifest or load_manifest(), why)
+
+
+def is_out_of_reach(
+    environ: Mapping[str, str], asked: str, root: Path | None = None, *, manifest: Manifest | None = None
+) -> bool:
+    """Whether choose_music is bound to fail: for its name, or as its files are not here and downloads are switched off.
+
+    Looks at the disk alone, for a moment. What only the hub or the bytes of the files could tell is no reason.
+    """
+    root, manifest = root or weights_dir(environ), manifest or load_manifest()
+    named = _named(environ)
+    if "/" in named:
+        return not _holds_model(Path(named))
+    try:
+        name = _name_of(named, asked)
+    except WeightsError:
+        return True
+    if name in RANDOM_NAMES or offline_switch(environ) is None:
+        return False
+    return locate(name, root, manifest=manifest) is None and not is_all_there(manifest.checkpoint(name), root)
+
+
+def _named(environ: Mapping[str, str]) -> str:
+    return environ.get("PARLEY_MUSIC_MODEL", "").strip()
+
+
+def _name_of(named: str, asked: str) -> str:
+    """Of the checkpoint that plays what is asked for. Raises WeightsError."""
+    name = _checked(named, "PARLEY_MUSIC_MODEL is ") if named else _checked(asked, "The model asked for is ")
+    return _random_like(asked) if name == RANDOM_MUSIC else name
 
 
 def _random_like(asked: str) -> str:
@@ -62,7 +90,7 @@ def _random_like(asked: str) -> str:
 
 def _own(folder: Path) -> Choice:
     """A fine-tune, say, as audiocraft exports it. Its files are not checked against anything."""
-    if not (folder / "model").is_dir():
+    if not _holds_model(folder):
         raise WeightsError(
             f"PARLEY_MUSIC_MODEL is the path {str(folder)!r}, and there is no {folder / 'model'}. Put config.json and "
             "model.safetensors there, or state_dict.bin and compression_state_dict.bin; or name one of "
@@ -70,6 +98,10 @@ def _own(folder: Path) -> Choice:
         )
     paths = paths_in(folder.parent, folder.name)
     return Choice(paths, f"Playing with the checkpoint in {folder}, which nothing verified, as PARLEY_MUSIC_MODEL says")
+
+
+def _holds_model(folder: Path) -> bool:
+    return (folder / "model").is_dir()
 
 
 def _published(

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models.errors import Cancelled, EngineClosed, InvalidRequest, ParleyError
+from models.errors import Cancelled, EngineClosed, InvalidRequest, ParleyError, WeightsError
 from models.inputs import Inputs
 from serving.catalog import MODELS
 from serving.fetch import FetchLimits, fetch_url
@@ -27,6 +27,7 @@ log = logging.getLogger("parley.worker")
 
 MOST_ATTEMPTS = 10  # to begin it: one that takes the process down each time must not do so for ever
 REPORT_SECONDS = 0.25
+UNLOADABLE = "Its model cannot be loaded on this server; whoever runs it finds the reason in the log. Ask for another."
 FAULT = "Something broke on our side while this was made. It is logged; try again."
 
 Tell = Callable[[Prediction, str], bool]  # a prediction and "start" or "logs" → whether it was told
@@ -144,6 +145,9 @@ class PredictionRunner:
             raise GivenUp from error
         except DATABASE_AWAY:
             raise
+        except WeightsError:  # it tells of paths and settings
+            log.exception("prediction %s failed", now.id)
+            records.finish(now, Status.FAILED, error=UNLOADABLE)
         except ParleyError as error:
             if error.status >= 500:
                 log.exception("prediction %s failed", now.id)

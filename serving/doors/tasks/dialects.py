@@ -90,8 +90,9 @@ class Dialect:
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """The names that the model's inputs have in this door."""
-        return {s.input: f"configs.{name}" for name, s in self.settings.items()} | {self.prompt: "prompt"}
+        """The names that the model's inputs, and the model, have in this door."""
+        said = dict.fromkeys(("model", *self.fixed), "configs.model")
+        return said | {s.input: f"configs.{name}" for name, s in self.settings.items()} | {self.prompt: "prompt"}
 
 
 def script_of(prompt: str) -> str:
