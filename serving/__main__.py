@@ -54,18 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load_backends(settings: Settings) -> Backends:
-    """The models of this machine, or the containers that make the audio instead, as soon as one is ready."""
+    """The models of this machine, and the containers that make the audio of others, once each has one that is ready."""
     require_ffmpeg()
-    if settings.containers:
-        backend = CogBackend(settings.containers)
-        backend.wait_until_ready()
-        return {DIA.full_name: backend}
-    backends: dict[str, Backend] = {}
-    if DIA.full_name in settings.served:
+    backends: dict[str, Backend] = {**_containers(settings)}
+    here = [name for name in settings.served if name not in backends]
+    if DIA.full_name in here:
         backends[DIA.full_name] = EngineBackend(_engine())
-    if music := [name for name in settings.served if name != DIA.full_name]:
+    if music := [name for name in here if name != DIA.full_name]:
         backends |= dict.fromkeys(music, _music_backend())
     return backends
+
+
+def _containers(settings: Settings) -> dict[str, CogBackend]:
+    """One backend for models of the same containers, so that these are not asked for more than they take at once."""
+    backends = {urls: CogBackend(urls) for urls in settings.containers.values()}
+    for backend in backends.values():
+        backend.wait_until_ready()
+    return {name: backends[urls] for name, urls in settings.containers.items()}
 
 
 def lacks_of(settings: Settings) -> Lacks:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ _ABOVE_ZERO = (
 LAST_PORT = 65_535
 _NAMES = tuple(model.name for model in MODELS.values())
 _DATABASES = ("", "sqlite", "postgres", "postgresql", "postgresql+psycopg")  # schemes; "": none is given
+_NAMED_URL = re.compile(r"([\w-]+)=(.*)")  # an address alone has a colon before any =
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -71,7 +73,11 @@ class Settings:
         },
     )
     cog_urls: str = field(
-        default="", metadata={"help": "Cog containers, comma-separated, that make the audio; at_once: as many"}
+        default="",
+        metadata={
+            "help": "Cog containers, comma-separated, that make the audio in our place: http://… for dia, "
+            "musicgen=http://… and audiogen=http://… for those; at_once: as many"
+        },
     )
     grace_seconds: float = field(default=30.0, metadata={"help": "what is running at SIGTERM may take this long"})
     requests_per_minute: int = field(default=3000, metadata={"help": "of one token; the next is answered 429"})
@@ -123,7 +129,9 @@ class Settings:
                 "database_url", f"has the scheme {scheme!r}; write postgresql://user@host/name, or sqlite:////path."
             )
         self._check_tls()
-        for url in self.containers:
+        for name, url in self._named_urls():
+            if name not in _NAMES:
+                raise InvalidRequest("cog_urls", f"names {name!r}; the models are {', '.join(_NAMES)}.")
             parse_url(url, "cog_urls")
         self._check_models()
         self._check_chat()
@@ -135,9 +143,11 @@ class Settings:
         names = self._model_names()
         if not names or not set(names) <= set(_NAMES):
             raise InvalidRequest("models", f"is {self.models!r}; name one or more of {', '.join(_NAMES)}.")
-        if self.containers and set(names) != {DIA.name}:
+        if unserved := sorted({name for name, _ in self._named_urls()} - set(names)):
             raise InvalidRequest(
-                "models", f"is {self.models!r}, and the containers of cog_urls make {DIA.name} alone. Leave one out."
+                "models",
+                f"is {self.models!r}, and cog_urls has containers for {', '.join(unserved)}. Name them here, or leave "
+                "them out there.",
             )
 
     def _check_chat(self) -> None:
@@ -190,9 +200,16 @@ class Settings:
         return self.database_url or sqlite_url(self.data / "parley.db")
 
     @property
-    def containers(self) -> tuple[str, ...]:
-        """Addresses of Cog servers; none where this machine makes the audio itself."""
-        return tuple(url.strip() for url in self.cog_urls.split(",") if url.strip())
+    def containers(self) -> Mapping[str, tuple[str, ...]]:
+        """Addresses of Cog servers, by the full names of the models that they make in place of this machine."""
+        named = self._named_urls()
+        urls = {full_name: tuple(url for name, url in named if name == m.name) for full_name, m in MODELS.items()}
+        return {full_name: found for full_name, found in urls.items() if found}
+
+    def _named_urls(self) -> list[tuple[str, str]]:
+        """(model, address); an address alone is one that speaks."""
+        entries = [entry.strip() for entry in self.cog_urls.split(",") if entry.strip()]
+        return [(m[1], m[2]) if (m := _NAMED_URL.fullmatch(entry)) else (DIA.name, entry) for entry in entries]
 
     @property
     def served(self) -> Served:

@@ -23,7 +23,7 @@ from models.audio.encode import WAV_HEADER_SIZE
 from models.errors import Cancelled, GenerationFailed, InvalidRequest
 from models.inputs import DialogueInputs, SettledInputs
 from serving.cog import fleet
-from serving.cog.backend import MOST_FILE_BYTES
+from serving.cog.order import MOST_FILE_BYTES
 from serving.work.backend import MadeFile
 from serving.work.runner import GivenUp
 

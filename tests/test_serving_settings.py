@@ -56,11 +56,6 @@ def test_dia_is_served_unless_others_are_named() -> None:
     assert [*Settings.from_environ({"PARLEY_MODELS": "audiogen, dia"}).served] == ["parley/dia", "parley/audiogen"]
 
 
-def test_containers_speak_and_make_no_music() -> None:
-    with pytest.raises(InvalidRequest, match=r"models: is 'dia,musicgen', and the containers of cog_urls make dia"):
-        Settings(models="dia,musicgen", cog_urls="http://10.0.0.5:5000")
-
-
 @pytest.mark.parametrize(
     ("given", "told"),
     [

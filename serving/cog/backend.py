@@ -1,14 +1,12 @@
 """Predictions made by Cog containers elsewhere, instead of by an engine in this process. Knows no model's insides.
 
-    PARLEY_COG_URLS=http://10.0.0.5:5000,http://10.0.0.6:5000 python -m serving
+    PARLEY_COG_URLS=http://10.0.0.5:5000,http://10.0.0.6:5000,musicgen=http://10.0.0.7:5000 python -m serving
 
 Each container makes one prediction at a time; one whose address is given twice makes two. A container gives the file at
 its end, so a listener hears all of it at once then; passages are always checked, as if nobody listened.
 """
 
 import asyncio
-import base64
-import json
 import logging
 import ssl
 import threading
@@ -21,12 +19,12 @@ from typing import Any
 import httpx
 
 from models.audio.encode import CONTENT_TYPES
-from models.errors import Cancelled, EngineClosed, GenerationFailed, InvalidRequest
-from models.inputs import DialogueInputs, Inputs
-from serving.catalog import DIA
+from models.errors import Cancelled, EngineClosed, GenerationFailed
+from models.inputs import Inputs
 from serving.cog.attempt import Attempt, Job
 from serving.cog.container import ALIVE, Container, Died, Document, NotTaken, open_client
 from serving.cog.fleet import Fleet, Place, Turn
+from serving.cog.order import order_of
 from serving.sound import Sound
 from serving.work.backend import Listener, MadeFile
 from serving.work.runner import MOST_ATTEMPTS
@@ -35,7 +33,6 @@ log = logging.getLogger("parley.cog")
 
 TICK_SECONDS = 0.05
 READY_SECONDS = 1.0  # between two questions whether they are ready
-MOST_FILE_BYTES = 74 << 20  # in base64 about the 100 MiB that coglet takes
 
 
 @dataclass(frozen=True)
@@ -64,9 +61,9 @@ class CogBackend:
 
     def make(self, attempt_id: str, inputs: Inputs, folder: Path, streaming: bool, listener: Listener) -> MadeFile:
         """Begun anew where a container dies. Raises EngineClosed where none lives for as long as our patience lasts."""
-        assert isinstance(inputs, DialogueInputs), inputs
-        path = folder / f"output.{inputs.output_format}"
-        job = Job(attempt_id, _body(inputs), listener)
+        order = order_of(inputs)
+        path = folder / f"output.{order.output_format}"
+        job = Job(attempt_id, order.body, listener)
         cancelled = self._cancelled[attempt_id] = threading.Event()
         try:
             answer = asyncio.run(_unless(cancelled, self._answer(job, path)))
@@ -75,8 +72,8 @@ class CogBackend:
         sound = Sound(path)
         for pcm in sound.pieces():
             listener.audio(pcm, sound.sample_rate)
-        metrics = {"seed": inputs.seed, **_metrics(answer, sound)}
-        return MadeFile(path, f"dialogue.{inputs.output_format}", CONTENT_TYPES[inputs.output_format], metrics)
+        metrics = {"seed": order.seed, **_metrics(answer, sound)}
+        return MadeFile(path, f"{order.kind}.{order.output_format}", CONTENT_TYPES[order.output_format], metrics)
 
     async def _answer(self, job: Job, path: Path) -> Document:
         """Of the container that made it; its file lies at `path`."""
@@ -133,31 +130,11 @@ async def _unless(cancelled: threading.Event, work: Coroutine[Any, Any, Document
     return task.result()
 
 
-def _body(inputs: DialogueInputs) -> bytes:
-    """Of the request: coglet refuses null, and takes files as data: URIs. Raises InvalidRequest."""
-    if inputs.max_new_tokens > DIA.most_tokens:  # which a door settled, as the text is long
-        raise InvalidRequest(
-            "text",
-            f"is {len(inputs.text)} characters long, and may take more than the {DIA.most_tokens} tokens, "
-            f"{DIA.most_tokens // DIA.tokens_per_second:.0f} s, that a container speaks at once. Send it in parts.",
-        )
-    given = inputs.model_dump(exclude_none=True)
-    return json.dumps({"input": {name: _given(name, value) for name, value in given.items()}}).encode()
-
-
-def _given(name: str, value: Any) -> Any:
-    if not isinstance(value, Path):
-        return value
-    if (size := value.stat().st_size) > MOST_FILE_BYTES:
-        raise InvalidRequest(
-            name, f"is {size} bytes long; a container takes at most {MOST_FILE_BYTES}. Send a compressed recording."
-        )
-    return f"data:application/octet-stream;base64,{base64.b64encode(value.read_bytes()).decode()}"
-
-
 def _metrics(answer: Document, sound: Sound) -> dict[str, Any]:
     """The container's, and what an engine of ours says besides, under the same names."""
     told = dict(answer.get("metrics") or {})
     if "status" in told:
         told["end"] = told.pop("status")
+    if isinstance(output := answer.get("output"), dict) and "model" in output:  # of music: the checkpoint that played
+        told["model"] = output["model"]
     return {**told, "audio_seconds": round(sound.seconds, 3), "sample_rate": sound.sample_rate}

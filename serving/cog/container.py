@@ -2,8 +2,8 @@
 
 A prediction is one PUT that is answered at its end, and hanging up cancels it: coglet keeps nothing of an ended
 prediction to be asked for, and its webhooks need an address that the container can reach. Meanwhile a second PUT of
-the same id tells what was printed so far. That one brings no input, so where the prediction is over it is refused (422)
-and begins nothing.
+the same id tells what was printed so far. That one brings an input which no predictor takes, so where the prediction is
+over it is refused (422) and begins nothing.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from models.errors import GenerationFailed, InvalidRequest, MissingInput, ParleyError, UnreadableAudio
+from models.errors import GenerationFailed, InvalidRequest, MissingInput, ParleyError, UnreadableAudio, WeightsError
 from serving.urls import without_secrets
 
 log = logging.getLogger("parley.cog")
@@ -25,6 +25,7 @@ CONNECT_SECONDS, ANSWER_SECONDS, CANCEL_SECONDS = 2.0, 5.0, 0.5
 UPLOAD_SECONDS = 60.0  # for each piece of what is sent
 SHOWN_CHARACTERS = 500  # of the container's words: coglet repeats the whole of a value that it refuses
 JSON_TYPE = {"Content-Type": "application/json"}
+REFUSED_INPUT = {"seed": -2}  # below the least of every predictor, of which one takes an empty input
 
 # A connection is silent for as long as a prediction runs: what lies between must not forget it, and a machine that
 # vanished is to be noticed.
@@ -87,7 +88,7 @@ class Container:
     async def logs(self, client: httpx.AsyncClient, name: str) -> str | None:
         """What it has printed so far; None where it does not run, or nobody answers."""
         try:
-            response = await client.put(self._url(name), json={"input": {}})
+            response = await client.put(self._url(name), json={"input": REFUSED_INPUT})
         except httpx.TransportError:
             return None
         return str(_document(response).get("logs", "")) if response.status_code == 202 else None
@@ -111,6 +112,8 @@ def failure(answer: Document) -> ParleyError:
         words = words.removeprefix(_FAILED)
     kind, _, said = words.partition(": ")
     field, _, problem = said.partition(": ")
+    if kind == WeightsError.__name__:
+        return WeightsError(said)
     return InvalidRequest(field, problem) if kind in _REFUSED else GenerationFailed(words)
 
 

@@ -16,10 +16,13 @@ MOST_BYTES = 1 << 30  # of a file
 
 
 async def save(output: Any, path: Path, client: httpx.AsyncClient) -> None:
-    """The file that an output stands for: a data: URI, or the URL to which the container uploaded it.
+    """The file that an output stands for: a data: URI, or the URL to which the container uploaded it; of music it is
+    the `audio` of an object, whose other variations nobody here has asked for.
 
     Raises GenerationFailed where there is none, and Died where its URL gives none (now).
     """
+    if isinstance(output, dict):
+        output = output.get("audio")
     if not isinstance(output, str) or not output.startswith(("data:", "http://", "https://")):
         log.error("a container gave no file, but %s", shown(output, 500))
         raise GenerationFailed("The container gave no file. The log of this server says what.")
