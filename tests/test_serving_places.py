@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from serving_fixtures import Running, running, wait_for
 from serving_queue_fixtures import state_of
@@ -185,9 +186,11 @@ def test_a_process_leaves_what_it_has_no_model_for_to_one_that_has(tmp_path: Pat
             ("starting", 2),
         ]
         assert [state_of(run.service.queue, name) for name in names] == ["ENQUEUED"] * 2
+        assert httpx.get(f"{run.url}/ready").json() == {"status": "ready", "unserved": MUSICGEN.full_name}
     with running(tmp_path, others={MUSICGEN.full_name: Backend()}, models=BOTH) as run:
         assert [ended(run, name).status for name in names] == [Status.SUCCEEDED] * 2
         assert [run.service.records.get(name).attempt for name in names] == [1, 1]
+        assert httpx.get(f"{run.url}/ready").json() == {"status": "ready"}
 
 
 def test_a_process_of_several_models_makes_no_more_at_once_by_either_queue(tmp_path: Path) -> None:

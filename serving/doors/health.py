@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from serving.service import Service
 from serving.web import response_schemas
 from serving.web.gate import ServiceDep, caller
 from serving.web.metrics import Metrics
@@ -25,15 +26,20 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(service: ServiceDep) -> dict[str, str]:
-    """Whether what is accepted now is kept and soon begun. Send no callers while this fails."""
+    """Whether what is accepted now is kept and soon begun. Send no callers while this fails.
+
+    `unserved` names models that are offered here, and that no worker has had since the database was made: what is asked
+    of them waits for the first that has.
+    """
     working = service.worker
     if working is not None and working.error is not None:
         raise _not_ready("The models could not be loaded, or broke; this process ends. Its log says why.")
     if working is not None and not working.launched:
         raise _not_ready("The models are being loaded, or the lease on this worker's name is being taken.")
-    if not await _has_database(service.engine):
+    unserved = await _unserved(service)
+    if unserved is None:
         raise _not_ready("The database is away.")
-    return {"status": "ready"}
+    return {"status": "ready"} | ({"unserved": ", ".join(unserved)} if unserved else {})
 
 
 @router.get("/metrics", dependencies=[Depends(caller)], **response_schemas.gives_bytes("text/plain", 200))
@@ -43,18 +49,19 @@ async def metrics(request: Request) -> Response:
     return Response(await run_in_threadpool(found.text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-async def _has_database(engine: sa.Engine) -> bool:
+async def _unserved(service: Service) -> list[str] | None:
+    """The full names of models; None where the database is away."""
     try:
         with fail_after(DATABASE_SECONDS):
-            await to_thread.run_sync(_ask, engine, abandon_on_cancel=True)
+            return await to_thread.run_sync(_ask, service, abandon_on_cancel=True)
     except (TimeoutError, sa.exc.SQLAlchemyError):
-        return False
-    return True
+        return None
 
 
-def _ask(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
+def _ask(service: Service) -> list[str]:
+    with service.engine.connect() as connection:
         connection.execute(sa.text("SELECT 1"))
+    return service.queue.unopened(service.models)
 
 
 def _not_ready(because: str) -> HTTPException:

@@ -86,6 +86,10 @@ class Queue:
         )
         return [*polling, WEBHOOKS]
 
+    def unopened(self, models: Collection[str]) -> list[str]:
+        """Those of the models, by their full names, that no worker of this database has ever had."""
+        return [model for model in models if self.client.retrieve_queue(queue_of(model)) is None]
+
     def predictions_at_once(self) -> int:
         """What each worker may run at once now."""
         found = self.client.retrieve_queue(PREDICTIONS)
