@@ -212,6 +212,15 @@ def test_a_server_that_says_nothing_is_not_waited_for(status: int, stand_in: Cha
     assert stand_in.hung_up.wait(PATIENCE)
 
 
+@pytest.mark.parametrize("left", [BREAK, threading.Event()], ids=["broken off", "silent"])
+def test_what_fails_behind_the_end_of_an_answer_is_not_missed(
+    left: bytes | threading.Event, stand_in: ChatStandIn, opened: Opened
+) -> None:
+    stand_in.answer = [event(content="Hello."), event("stop"), left]
+    pieces = list(opened(stand_in.url, seconds=5.0).reply(ChatOrder(MESSAGES, [])))
+    assert pieces == [Words("Hello."), ReplyEnd()]
+
+
 def test_nobody_at_the_address_is_told_without_it(opened: Opened, stand_in: ChatStandIn) -> None:
     with chat_stand_in() as gone:
         pass

@@ -59,7 +59,7 @@ class ChatServer:
         reader = ReplyReader()
         with _told_as_ours(self._seconds):
             async with self._answer(order) as answer, aclosing(data_of(answer.aiter_bytes())) as events:
-                while (data := await self._in_time(anext(events, None))) is not None:
+                while (data := await self._next(events, reader)) is not None:
                     for piece in reader.read(data):
                         yield piece
                     if reader.done:
@@ -80,6 +80,16 @@ class ChatServer:
             yield answer
         finally:
             await answer.aclose()
+
+    async def _next(self, events: AsyncGenerator[str], reader: ReplyReader) -> str | None:
+        """None: there is no more, or nothing that is missed: what comes behind the end of the text is a count."""
+        try:
+            data: str | None = await self._in_time(anext(events, None))
+        except (TimeoutError, httpx.TransportError):
+            if not reader.has_ended:
+                raise
+            return None
+        return data
 
     async def _in_time(self, awaited: Any) -> Any:
         async with asyncio.timeout(self._seconds):

@@ -49,6 +49,11 @@ class ReplyReader:
         self._letters = self._argument_letters = 0
         self._calls: list[tuple[Any, str, str]] = []  # the server's number, the id, the name
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the text and the calls are whole."""
+        return self._finish is not None
+
     def read(self, data: str) -> Iterator[Piece]:
         if data == DONE:
             self.done = True
