@@ -10,7 +10,7 @@ The way of an event:
       ear                                                 the listening side
         buffer (audio_formats, g711)                        what is not committed yet, on an absolute sample clock
         turns                                               where somebody speaks
-      conversation                                        items, what they say and sound like
+      conversation (ledger)                               items, what they say and sound like
       transcribing                                        what is said in them
       speaking                                            the speaking side: which responses there are
         answering                                           what one says, known beforehand or written meanwhile

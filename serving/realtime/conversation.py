@@ -26,6 +26,7 @@ from serving.realtime.items import (
     SystemMessage,
     UserMessage,
 )
+from serving.realtime.ledger import Ledger
 from serving.storage.ids import new_id
 
 MOST_ITEMS = 1000
@@ -122,6 +123,10 @@ class Item:
     def letters(self) -> int:
         return sum(len(part.text or "") for part in self.parts) + sum(len(str(value)) for value in self.fields.values())
 
+    @property
+    def audio_bytes(self) -> int:
+        return sum(part.samples.nbytes for part in self.parts if part.samples is not None)
+
     def forget_audio(self) -> None:
         for part in self.parts:
             part.samples = None
@@ -139,6 +144,7 @@ class Conversation:
     def __init__(self) -> None:
         self.id = f"conv_{new_id()}"
         self._items: dict[str, Item] = {}  # in order
+        self._ledger = Ledger[Item]()
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
@@ -172,17 +178,21 @@ class Conversation:
             order = list(self._items.values())
             order.insert(0 if before is None else 1 + list(self._items).index(before), item)
             self._items = {each.id: each for each in order}
-        self._forget()
+        self._ledger.weigh(item)
+        self._forget(item)
         return before
+
+    def weigh(self, item: Item) -> None:
+        """To be called where it may have grown; what is too much then goes with the next one that is added."""
+        if self.get(item.id) is item:
+            self._ledger.weigh(item)
 
     def retrieve(self, item_id: str) -> Item:
         return self._found(item_id, "retrieve", "retrieving")
 
     def delete(self, item_id: str) -> None:
         """Its audio too: whoever still waits to transcribe it has none to hear."""
-        item = self._found(item_id, "delete", "deleting")
-        del self._items[item.id]
-        item.forget_audio()
+        self._drop(self._found(item_id, "delete", "deleting"))
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
         """Cut what an assistant said to what was heard of it; its transcript goes."""
@@ -198,6 +208,7 @@ class Conversation:
             )
         part.cut(audio_end_ms)
         item.words = None  # what was understood of it is of the whole
+        self._ledger.weigh(item)
 
     def _found(self, item_id: str, verb: str, doing: str) -> Item:
         item = self._items.get(item_id)
@@ -206,19 +217,18 @@ class Conversation:
             raise Fault(code, f"Error {doing} item: the item with id '{item_id[:64]}' does not exist.")
         return item
 
-    def _forget(self) -> None:
+    def _forget(self, newest: Item) -> None:
         """What is too much, of the oldest; never anything of the newest item."""
-        audio = sum(part.samples.nbytes for item in self for part in item.parts if part.samples is not None)
-        for item in list(self)[:-1]:
-            if audio <= MOST_AUDIO:
-                break
-            audio -= sum(part.samples.nbytes for part in item.parts if part.samples is not None)
+        while self._ledger.audio > MOST_AUDIO and (item := self._ledger.first_heard(besides=newest)) is not None:
             item.forget_audio()
-        letters = sum(item.letters for item in self)
-        while len(self) > 1 and (len(self) > MOST_ITEMS or letters > MOST_TEXT):
-            oldest = self._items.pop(next(iter(self._items)))
-            letters -= oldest.letters
-            oldest.forget_audio()
+            self._ledger.weigh(item)
+        while len(self) > 1 and (len(self) > MOST_ITEMS or self._ledger.letters > MOST_TEXT):
+            self._drop(next(item for item in self if item is not newest))
+
+    def _drop(self, item: Item) -> None:
+        del self._items[item.id]
+        self._ledger.drop(item)
+        item.forget_audio()
 
 
 def new_item_id() -> str:

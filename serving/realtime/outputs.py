@@ -50,6 +50,7 @@ class _Output:
 
     def _end(self) -> None:
         if self._place.conversation is not None:
+            self._place.conversation.weigh(self.item)
             self._send(say.ItemDone(previous_item_id=self._before, item=self.item.to_json()))
         self._send(say.OutputItemDone(**self._of_response, item=self.item.to_json()))
 

@@ -49,7 +49,7 @@ class Session:
         self._outbox, self._clock, self._beta, self._names_model = outbox, clock, beta, names_model
         self._lock = threading.RLock()
         self._conversation = Conversation()
-        self._transcribing = Transcribing(workers, self._send, self._lock, self._is_gone)
+        self._transcribing = Transcribing(workers, self._send, self._lock, self._conversation)
         self._speaking = Speaking(
             workers, outbox, self._send, self._lock, self._transcribing, self._conversation, self._response_done
         )
@@ -289,9 +289,6 @@ class Session:
         if len(data) % wire.sample_bytes:
             raise invalid_value(param, f"Invalid '{param}'. Its last sample is not whole.")
         return wire.decode(data)
-
-    def _is_gone(self, item: Item) -> bool:
-        return self.over or self._conversation.get(item.id) is not item
 
     def _tell(self, fault: Fault, event_id: str | None) -> None:
         param = self._beta.param(fault.param) if self._beta else fault.param

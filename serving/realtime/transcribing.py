@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from models.errors import GenerationFailed, ParleyError
 from serving.realtime import server_events as say
-from serving.realtime.conversation import Item, Part
+from serving.realtime.conversation import Conversation, Item, Part
 from serving.realtime.ear import hearable
 from serving.realtime.settings import Transcription
 from serving.realtime.workers import Segment, Workers
@@ -26,16 +26,16 @@ MOST_WAITING = 1000  # items of one session: as many as a conversation keeps
 
 
 class Transcribing:
-    """Of one session. Its events are sent with `lock` held, and none for an item that is `gone` by then."""
+    """Of one session. Its events are sent with `lock` held, and none for an item that is gone by then."""
 
     def __init__(
         self,
         workers: Workers,
         send: Callable[[say.ServerEvent], None],
         lock: AbstractContextManager[object],
-        gone: Callable[[Item], bool],
+        conversation: Conversation,
     ) -> None:
-        self._workers, self._send, self._lock, self._gone = workers, send, lock, gone
+        self._workers, self._send, self._lock, self._conversation = workers, send, lock, conversation
         self._waiting: deque[_Job] = deque()
         self._is_busy = self._is_over = False
 
@@ -107,6 +107,7 @@ class Transcribing:
             return
         with self._lock:
             job.part.text = text
+            self._conversation.weigh(item)
             if job.told and not self._gone(item):
                 self._tell_end(item, job.part, text, logprobs)
         item.words.set_result(text)
@@ -141,6 +142,9 @@ class Transcribing:
                     item_id=job.item.id, id=f"seg_{new_id()}", text=words, start=segment.start, end=segment.end
                 )
             )
+
+    def _gone(self, item: Item) -> bool:
+        return self._is_over or self._conversation.get(item.id) is not item
 
     def _fail(self, job: "_Job", error: ParleyError) -> None:
         """With the lock held."""
