@@ -5,7 +5,7 @@ with, then the items themselves.
 """
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from serving.realtime.items import (
     FunctionCallOutput,
     InputAudio,
     InputText,
+    ItemReference,
     OutputAudio,
     OutputText,
     SystemMessage,
@@ -189,6 +190,18 @@ class Conversation:
 
     def retrieve(self, item_id: str) -> Item:
         return self._found(item_id, "retrieve", "retrieving")
+
+    def context(self, given: Sequence[Any], wire: WireFormat, decode: Callable[[str, str], Samples]) -> list[Item]:
+        """A response's own input: references to items of this conversation, and items that are not added to it."""
+        items = []
+        for number, sent in enumerate(given):
+            path = f"response.input[{number}]"
+            item = self.get(sent.id) if isinstance(sent, ItemReference) else item_of(sent, wire, decode, path)
+            if item is None:
+                told = f"Error referencing item: the item with id '{sent.id}' does not exist."
+                raise invalid_value(f"{path}.id", told)
+            items.append(item)
+        return items
 
     def delete(self, item_id: str) -> None:
         """Its audio too: whoever still waits to transcribe it has none to hear."""

@@ -18,7 +18,6 @@ from serving.realtime.conversation import Conversation, Item, Part, item_of, new
 from serving.realtime.ear import Ear, Turn
 from serving.realtime.faults import Fault, invalid_value, our_fault
 from serving.realtime.fields import Json
-from serving.realtime.items import ItemReference
 from serving.realtime.response import Response
 from serving.realtime.settings import RealtimeSettings, ServerVad, Settings, is_served
 from serving.realtime.speaking import Speaking
@@ -228,16 +227,7 @@ class Session:
     def _context(self, params: ResponseParams) -> list[Item]:
         if params.input is None:
             return list(self._conversation)
-        context = []
-        for number, sent in enumerate(params.input):
-            if isinstance(sent, ItemReference):
-                if (item := self._conversation.get(sent.id)) is None:
-                    told = f"Error referencing item: the item with id '{sent.id}' does not exist."
-                    raise invalid_value(f"response.input[{number}].id", told)
-                context.append(item)
-            else:
-                context.append(item_of(sent, self._ear.buffer.wire, self._decoded, f"response.input[{number}]"))
-        return context
+        return self._conversation.context(params.input, self._ear.buffer.wire, self._decoded)
 
     def _response_done(self, response: Response) -> None:
         """The time in which somebody ought to speak begins when the client has played it all."""
