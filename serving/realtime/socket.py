@@ -38,7 +38,7 @@ log = logging.getLogger("parley.realtime")
 TICK_SECONDS = 0.1
 STALLED_SECONDS = 30.0  # in which a client reads nothing of what it is sent
 CLOSE_SECONDS = 5.0  # for it to take the close
-NORMAL, TOO_SLOW = 1000, 1008
+NORMAL, ABNORMAL, TOO_SLOW = 1000, 1006, 1008
 NO_TEXT = Fault("invalid_event", "Expected a text WebSocket message; binary frames are not supported.")
 HEARING_THREADS = 40
 
@@ -135,10 +135,18 @@ async def _tell(socket: WebSocket, outbox: WaitingEvents) -> None:
     while (text := await outbox.next()) is not None:
         try:
             async with asyncio.timeout(STALLED_SECONDS):
-                await socket.send_text(text)
+                await _send(socket, text)
         except TimeoutError as error:
             raise SlowReader from error
     raise _Ended
+
+
+async def _send(socket: WebSocket, text: str) -> None:
+    """Raises WebSocketDisconnect."""
+    try:
+        await socket.send_text(text)
+    except RuntimeError as error:  # uvicorn has closed it, over a ping or a frame too long, and takes no more
+        raise WebSocketDisconnect(ABNORMAL) from error
 
 
 async def _tick(session: Session, outbox: WaitingEvents, threads: CapacityLimiter) -> None:
@@ -151,7 +159,7 @@ async def _tick(session: Session, outbox: WaitingEvents, threads: CapacityLimite
 
 
 async def _refuse(socket: WebSocket, refusal: Refused) -> None:
-    await socket.send_text(text_of(_told(refusal.fault)))
+    await _send(socket, text_of(_told(refusal.fault)))
     await socket.close(refusal.close_code, refusal.reason)
 
 
