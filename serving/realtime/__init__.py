@@ -6,7 +6,7 @@ The way of an event:
     client_secrets                                      keys for browsers, which open a socket and nothing else
     client_events (items, settings, fields, faults)     JSON → a frozen event, or a mistake in OpenAI's words
     beta                                                the older dialect: other names for the same things
-    session                                             a state machine: events in, events out, no socket
+    session (fair_lock)                                 a state machine: events in, events out, no socket
       ear                                                 the listening side
         buffer (audio_formats, g711)                        what is not committed yet, on an absolute sample clock
         turns                                               where somebody speaks

@@ -82,8 +82,8 @@ class InputAudioBuffer:
         """A position on the clock in milliseconds."""
         return round(1000 * position / self.rate)
 
-    def append(self, audio: str) -> Samples:
-        """Base64 of audio in the wire's format, cut anywhere → the samples that can now be read, none perhaps."""
+    def accept(self, audio: str) -> Samples:
+        """Base64 of audio in the wire's format, cut anywhere → its samples, for `hold`, in one piece or in several."""
         data = self._rest + decoded(audio, self.wire)
         whole = len(data) - len(data) % self.wire.sample_bytes
         samples = self.wire.decode(data[:whole])
@@ -95,8 +95,12 @@ class InputAudioBuffer:
                 "audio",
             )
         self._rest = data[whole:]
+        return samples
+
+    def hold(self, samples: Samples) -> Samples:
+        """The next of those that were accepted → the samples that can now be read, none perhaps."""
         self._filtered += len(samples)
-        return self._hold(samples if self._filter is None else self._filter.push(samples))
+        return self._keep(samples if self._filter is None else self._filter.push(samples))
 
     def filter_with(self, wanted: Filter | None) -> Samples:
         """What is appended from now on passes this filter → what the one before it still held."""
@@ -106,7 +110,7 @@ class InputAudioBuffer:
 
     def settle(self) -> Samples:
         """Let the filter give back what it holds, so that `end` is `written`."""
-        return self._hold(self._filter.flush()) if self._filter is not None else np.zeros(0, np.int16)
+        return self._keep(self._filter.flush()) if self._filter is not None else np.zeros(0, np.int16)
 
     def change_format(self, wire: WireFormat) -> None:
         """Of what is appended from now on. What is held is converted, and the clock goes on at the new rate.
@@ -158,7 +162,7 @@ class InputAudioBuffer:
         self.drop_before(self.end)
         self._rest = b""
 
-    def _hold(self, samples: Samples) -> Samples:
+    def _keep(self, samples: Samples) -> Samples:
         self._held += samples.tobytes()
         self._filtered -= len(samples)
         return samples

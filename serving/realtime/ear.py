@@ -1,6 +1,6 @@
 """The listening side of a session: appended audio, less noise, turns. Knows no event and no item."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,10 @@ from serving.realtime.audio_formats import Samples, Sound, to_samples, to_sound
 from serving.realtime.buffer import InputAudioBuffer, Stretch
 from serving.realtime.settings import AudioInput, wire_of
 from serving.realtime.turns import Began, Detector, Ended, TurnTaker
-from serving.realtime.workers import HEARING_RATE, Denoiser, Workers
+from serving.realtime.workers import HEARING_RATE, Denoiser, Workers, pieces_of
 
 DENOISER_RATE = 24_000  # Hz
+HEARD_SECONDS = 1  # at once, of a longer append
 JUDGED_SECONDS = 8  # of a turn's end, what the judge of meaning hears
 
 
@@ -69,9 +70,13 @@ class Ear:
         if self._filters_anew(settings):
             yield from self._hear(self.buffer.settle())
 
-    def append(self, audio: str) -> Iterator[Began | Turn]:
-        """What it begins and ends. Base64 in the input's format."""
-        yield from self._hear(self.buffer.append(audio))
+    def accept(self, audio: str) -> Iterable[Samples]:
+        """Base64 in the input's format → pieces of at most a second, each to be heard before anything else is done."""
+        return pieces_of(self.buffer.accept(audio), HEARD_SECONDS * self.buffer.rate)
+
+    def hear(self, samples: Samples) -> Iterator[Began | Turn]:
+        """A piece of what was accepted → what it begins and ends."""
+        yield from self._hear(self.buffer.hold(samples))
 
     def commit(self) -> Stretch:
         """All there is."""

@@ -1,10 +1,10 @@
 """A session: events in, events out. Knows no socket; the clock and whoever listens, transcribes and speaks are given.
 
 One lock guards all that it has: events of the client, words and sounds from the background, and the clock come from
-threads of their own, and each is heard to its end before the next.
+threads of their own, and each is heard to its end before the next. Only a long append lets the others in, after every
+second of it; the client's next event waits until it is heard to its end.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +16,7 @@ from serving.realtime.buffer import Stretch, decoded
 from serving.realtime.client_events import ClientEvent, ResponseParams, event_id_of, parse_event, parse_json
 from serving.realtime.conversation import Conversation, Item, Part, item_of, new_item_id
 from serving.realtime.ear import Ear, Turn
+from serving.realtime.fair_lock import FairLock
 from serving.realtime.faults import Fault, invalid_value, our_fault
 from serving.realtime.fields import Json
 from serving.realtime.response import Response
@@ -46,13 +47,14 @@ class Session:
         self.id = f"sess_{new_id()}"
         self.settings = settings
         self._outbox, self._clock, self._beta, self._names_model = outbox, clock, beta, names_model
-        self._lock = threading.RLock()
+        self._lock = FairLock()
         self._conversation = Conversation()
         self._transcribing = Transcribing(workers, self._send, self._lock, self._conversation)
         self._speaking = Speaking(
             workers, outbox, self._send, self._lock, self._transcribing, self._conversation, self._response_done
         )
         self._ear = Ear(workers, settings.audio.input)
+        self._is_hearing = False  # an append, whose other half is still to come
         self._turn_id: str | None = None  # of the item that is being spoken
         self._idle_at: float | None = None  # when nobody has said anything for too long
         self._expires_at = clock() + SESSION_SECONDS
@@ -60,7 +62,7 @@ class Session:
         self._send(say.SessionCreated(session=self._shown()))
 
     def receive(self, text: str) -> None:
-        """One frame of the client's. Whatever is wrong with it is answered; the session goes on."""
+        """One frame of the client's, once the one before is heard. What is wrong with it is answered; all goes on."""
         with self._lock:
             if self.over:
                 return
@@ -80,7 +82,7 @@ class Session:
 
     @property
     def is_due(self) -> bool:
-        """Whether `tick` may have something to do: a look without the lock, which a long append holds for long."""
+        """Whether `tick` may have something to do: a look without the lock, for which it might wait."""
         idle_at = self._idle_at
         return self._clock() >= (self._expires_at if idle_at is None else min(idle_at, self._expires_at))
 
@@ -93,6 +95,8 @@ class Session:
             if now >= self._expires_at:
                 self._tell(Fault("session_expired", "Your session hit the maximum duration of 60 minutes."), None)
                 self.close()
+            elif self._is_hearing:
+                return  # somebody may speak in what is still to be heard
             elif self._idle_at is not None and now >= self._idle_at and self._speaking.active is None:
                 self._idle()
 
@@ -135,8 +139,16 @@ class Session:
     # What is heard
 
     def _append(self, event: asked.Append) -> None:
-        for heard in self._ear.append(event.audio):
-            self._heard(heard)
+        try:
+            for samples in self._ear.accept(event.audio):
+                self._is_hearing = True
+                for heard in self._ear.hear(samples):
+                    self._heard(heard)
+                self._lock.let_others()
+                if self.over:
+                    return
+        finally:
+            self._is_hearing = False
 
     def _heard(self, heard: Began | Turn) -> None:
         if isinstance(heard, Began):

@@ -103,7 +103,7 @@ async def _serve(socket: WebSocket, opening: Opening, grant: Grant) -> None:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await socket.close(code, reason)
     finally:
-        session.close()
+        await to_thread.run_sync(session.close)  # which waits for the second of audio that is being heard
 
 
 class _Ended(Exception):
