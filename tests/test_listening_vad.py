@@ -133,6 +133,13 @@ def test_new_settings_hold_from_the_next_push_on() -> None:
     assert detector.push([0.9] * 5) == []
 
 
+def test_a_turn_that_runs_already_stops_and_has_no_start() -> None:
+    turns = TurnDetector(silence_duration_ms=64)
+    turns.begin_turn()
+    assert turns.speaking
+    assert turns.push([0.9, 0.0, 0.0, 0.0]) == [Stopped(32 * 16 + 64 * 16)]
+
+
 def test_a_turn_ended_by_its_caller_stops_without_a_word_and_is_not_begun_again() -> None:
     detector = TurnDetector(prefix_padding_ms=300)
     detector.push([0.9] * 20)

@@ -149,6 +149,10 @@ class TurnDetector:
                 events.append(event)
         return events
 
+    def begin_turn(self) -> None:
+        """A turn runs, whose start was in audio that this one has not heard; there is no Started for it."""
+        self._speaking, self._silent_from = True, None
+
     def end_turn(self, sample: int | None = None) -> None:
         """The audio up to `sample`, by default all that was heard, is spoken for: a turn that runs is over without a
         Stopped, and none starts before. For a commit by hand, a clear, or a turn that ends early by its meaning.

@@ -31,6 +31,7 @@ class Ear:
         self._workers = workers
         self._settings = settings
         self._turns: TurnTaker | None = None
+        self._is_open = False  # a turn has begun, and nobody hears any more whether it ends
         self.buffer = InputAudioBuffer(wire_of(settings.format))
         self.keep_from: int | None = None  # audio from here on is wanted, whoever speaks
         self.buffer.filter_with(self._noise_filter(settings))
@@ -58,7 +59,7 @@ class Ear:
         detector = self._detector(settings) if moves or self._turns is None else None
         if moves:
             self.buffer.change_format(wire)
-            self._turns = None
+            self._stop_hearing_turns()
             self.keep_from = None
         if filters:
             self.buffer.filter_with(chosen)
@@ -116,6 +117,7 @@ class Ear:
     def _spoken_for(self, late: Samples) -> None:
         """late: the last of them, which noise reduction still held. They pass too, or the clock of turns would lag."""
         self.keep_from = None
+        self._is_open = False
         if self._turns is not None:
             self._turns.spoken_for()
             for _ in self._turns.hear(late):
@@ -138,11 +140,18 @@ class Ear:
         """detector: for the turns that begin to be heard with these settings."""
         wanted = settings.turn_detection
         if wanted is None:
-            self._turns = None
+            self._stop_hearing_turns()
         elif detector is not None:
-            self._turns = TurnTaker(wanted, detector, self.buffer.rate, self.buffer.end, self._finished)
+            began = self.buffer.start if self._is_open else None  # a turn that is open is what the buffer holds
+            self._turns = TurnTaker(wanted, detector, self.buffer.rate, self.buffer.end, self._finished, began)
+            self._is_open = False
         elif self._turns is not None:
             self._turns.configure(wanted)
+
+    def _stop_hearing_turns(self) -> None:
+        """One that has begun is kept, for the client to commit or for the next detector to hear its end."""
+        self._is_open |= self.speaking
+        self._turns = None
 
     def _finished(self, start: int, end: int) -> float | None:
         last = min(end, self.buffer.end)

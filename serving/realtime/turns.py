@@ -49,14 +49,19 @@ class TurnTaker:
         rate: int,
         origin: int,
         finished: Callable[[int, int], float | None],
+        began: int | None = None,
     ) -> None:
-        """rate: Hz of the clock. origin: the position of the first sample it will hear."""
+        """rate: Hz of the clock. origin: the position of the first sample it will hear. began: where a turn that goes
+        on did.
+        """
         self._detector, self._rate, self._origin, self._finished = detector, rate, origin, finished
         self._turns = TurnDetector()
         self._heard = 0  # samples at 16 kHz
-        self._began = origin
+        self._began = origin if began is None else began
         self._asked = False  # about this pause
         self.configure(settings)
+        if began is not None:
+            self._turns.begin_turn()
 
     def configure(self, settings: ServerVad | SemanticVad) -> None:
         """From the next samples on; a turn goes on."""
