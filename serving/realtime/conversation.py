@@ -42,7 +42,7 @@ class Part:
     """Of a message. text: what is written, or what the audio says as far as that is known.
 
     marks: of speech, how many characters of the text had been said by which sample. heard: what was left of the text
-    when the audio was cut; about where, and so it is shown to no client.
+    when the audio was cut; about where, and so it is shown to no client. is_cut: what comes later is not of it.
     """
 
     type: str
@@ -51,6 +51,7 @@ class Part:
     wire: WireFormat | None = None
     marks: list[tuple[int, int]] = field(default_factory=list)
     heard: str | None = None
+    is_cut: bool = False
 
     @property
     def is_audio(self) -> bool:
@@ -65,6 +66,12 @@ class Part:
         """What it says, for a language model to go on from."""
         return self.heard if self.text is None else self.text
 
+    def grow(self, samples: Samples, letters: int) -> None:
+        """All that has been said of it by now, and how much of the text that is."""
+        if not self.is_cut:
+            self.samples = samples
+            self.marks.append((len(samples), letters))
+
     def cut(self, milliseconds: int) -> None:
         """To what was heard of it. Its words go, as nobody knows how far they went; `heard` has them to about there."""
         if self.samples is not None and self.wire is not None:
@@ -74,6 +81,7 @@ class Part:
         elif milliseconds == 0:
             self.heard = ""
         self.text = None
+        self.is_cut = True
 
     def _said_by(self, sample: int) -> str | None:
         """Whole words alone."""

@@ -62,8 +62,7 @@ class MessageOutput(_Output):
         """wire: of its sound; None: it is only written."""
         super().__init__(place, Item(new_item_id(), role="assistant", status="in_progress"))
         self._part = Part("output_text" if wire is None else "output_audio", "", wire=wire)
-        self._pieces: list[Samples] = []
-        self._samples = 0
+        self._sound = _Sound()
         self._passage = 0  # where the text begins that is being spoken
         self.text = ""
         self.said = 0  # characters that have been sent
@@ -71,7 +70,7 @@ class MessageOutput(_Output):
     @property
     def seconds(self) -> float:
         """Of audio that it has sent."""
-        return 0.0 if self._part.wire is None else self._samples / self._part.wire.rate
+        return 0.0 if self._part.wire is None else self._sound.length / self._part.wire.rate
 
     def write(self, text: str) -> None:
         """More text that nobody is to hear."""
@@ -94,11 +93,10 @@ class MessageOutput(_Output):
         until = self._passage + math.ceil(progress * (len(self.text) - self._passage))
         self._send_text(until)
         for piece in pieces_of(samples, int(DELTA_SECONDS * self._part.wire.rate)):
-            self._pieces.append(piece)
             delta = base64.b64encode(self._part.wire.encode(piece)).decode()
             self._send(say.AudioDelta(**self._of_item, delta=delta))
-        self._samples += len(samples)
-        self._part.marks.append((self._samples, until))
+        self._sound.add(samples)
+        self._part.grow(self._sound.so_far, until)
 
     def end(self, *, is_whole: bool) -> None:
         """is_whole: all of its text has been said, or was nothing that can be."""
@@ -109,7 +107,9 @@ class MessageOutput(_Output):
             return
         said = self.text[: self.said]
         if self._part.is_audio:
-            self._part.samples = np.concatenate(self._pieces) if self._pieces else None
+            self.item.words = None  # what was understood meanwhile is of a part of it
+            if self._part.samples is not None:
+                self._part.samples = self._part.samples.copy()  # without the room that it had to grow
             self._send(say.AudioDone(**self._of_item))
             self._send(say.TranscriptDone(**self._of_item, transcript=said))
         else:
@@ -132,12 +132,33 @@ class MessageOutput(_Output):
         if until <= self.said:
             return
         delta, self.said = self.text[self.said : until], until
-        self._part.text = self.text[:until]
+        if not self._part.is_cut:
+            self._part.text = self.text[:until]
         event = say.TranscriptDelta if self._part.is_audio else say.TextDelta
         self._send(event(**self._of_item, delta=delta))
 
     def _shown(self, said: str) -> Json:
         return {"type": "audio", "transcript": said} if self._part.is_audio else {"type": "text", "text": said}
+
+
+class _Sound:
+    """Samples that grow by shares of what there is, so that adding costs what is added."""
+
+    def __init__(self) -> None:
+        self._held: Samples = np.zeros(0, np.int16)
+        self.length = 0
+
+    @property
+    def so_far(self) -> Samples:
+        """It stays as it is when more is added."""
+        return self._held[: self.length]
+
+    def add(self, samples: Samples) -> None:
+        end = self.length + len(samples)
+        if end > len(self._held):
+            self._held = np.concatenate([self.so_far, np.zeros(end, np.int16)])
+        self._held[self.length : end] = samples
+        self.length = end
 
 
 class CallOutput(_Output):
