@@ -10,9 +10,9 @@ much of it is used. Knows no model, no layer and no checkpoint.
 | half   | float16           | float32           | x86             | bit for bit                                  |
 | int8   | int8, row scales  | float32 via int8  | x86 with FBGEMM | bit for bit                                  |
 
-On CPU `half` is the fast 16-bit kind, and its weights are 8 times closer to float32 than bfloat16: with 2 rows it takes
-0.65 times as long as `onednn` in bfloat16 and with 8 as long (1 thread, Intel Xeon with AVX-512). It runs in loops of
-our own with AVX-512, and elsewhere in FBGEMM's. `onednn` in float32 is the exact one.
+On CPU `half` is the fast 16-bit kind, and its weights are 8 times closer to float32 than bfloat16. With AVX-512 it runs
+in loops of our own, and takes 0.65 to 0.75 times as long as `onednn` in bfloat16 with 2 to 32 rows (Intel Xeon, 1
+thread); elsewhere in FBGEMM's, which are slower than that from 4 rows on. `onednn` in float32 is the exact one.
 """
 
 import warnings
