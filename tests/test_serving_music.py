@@ -12,7 +12,7 @@ import httpx
 import pytest
 import soundfile
 from engine_fixtures import ConstantPipeline
-from serving_fixtures import Running, running, wait_for
+from serving_fixtures import AUTH, Running, running, served, wait_for
 
 from models.engine_pool import EnginePool
 from models.errors import WeightsError
@@ -194,7 +194,8 @@ def test_every_model_is_listed_with_its_own_schema(house: Running) -> None:
 
 
 def test_a_service_of_music_alone_does_not_speak(tmp_path: Path) -> None:
-    with running(tmp_path, models="musicgen") as house, house.client() as client:
+    with served(tmp_path, models="musicgen") as client:
+        client.headers |= AUTH
         body = {"model": "tts-1", "voice": "alloy", "input": "Hello."}
         refused = client.post("/v1/audio/speech", json=body)
         assert refused.status_code == 400
