@@ -31,7 +31,7 @@ MANY = 1000  # letters of what is not to be heard to its end, and hundredths of 
 class Hearing:
     """A transcriber for which everybody says the same."""
 
-    def transcribe(self, samples: np.ndarray, *hints: Any, with_tokens: bool) -> Iterator[Segment]:
+    def transcribe(self, samples: np.ndarray, *hints: Any, **options: Any) -> Iterator[Segment]:
         return (Segment(text, number, number + 1) for number, text in enumerate(HEARD))
 
 

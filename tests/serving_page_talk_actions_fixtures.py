@@ -68,7 +68,7 @@ class Clerk:
     heard: list[Sound] = field(default_factory=list)  # at 16 kHz
     may_go_on: threading.Event = field(default_factory=threading.Event)
 
-    def transcribe(self, sound: Sound, *wanted: Any, with_tokens: bool) -> Iterator[Words]:
+    def transcribe(self, sound: Sound, *wanted: Any, **options: Any) -> Iterator[Words]:
         self.heard.append(sound)
         for number, text in enumerate(self.said):
             assert number == 0 or self.may_go_on.wait(20)

@@ -13,7 +13,8 @@ from benchmarks.quality.errors import count_errors
 from models.errors import InvalidRequest, TranscriptionFailed, WeightsError
 from models.listening import transcribe as transcribe_module
 from models.listening.packaged import PackagedFile
-from models.listening.transcribe import SAMPLE_RATE, Segment, Transcriber, is_installed
+from models.listening.transcribe import SAMPLE_RATE, Segment, Transcriber, is_installed, shared_transcriber
+from models.listening.whisper import LANGUAGES, PACKAGED
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,29 @@ def test_language_prompt_and_keywords_reach_the_model(fake: Any) -> None:
     assert wanted.items() <= model.asked.items()
     assert model.asked["vad_filter"]
     assert not model.asked["condition_on_previous_text"]
+
+
+@pytest.mark.parametrize(("languages", "heard"), [((), None), (("de",), "de"), (("fr", "de"), "de"), (("fr",), "fr")])
+def test_the_most_likely_of_the_languages_that_it_may_be_is_taken(
+    languages: tuple[str, ...], heard: str | None, fake: Any
+) -> None:
+    transcriber, model = fake((" Guten Tag. ", 0.9))
+    model.supported_languages = ("en", "de", "fr")
+    model.detect_language = lambda samples: ("en", 0.6, [("en", 0.6), ("de", 0.3), ("fr", 0.1)])
+    list(transcriber.transcribe(SECOND, languages=languages))
+    assert model.asked["language"] == heard
+    list(transcriber.transcribe(SECOND, "en", languages=languages))
+    assert model.asked["language"] == "en"
+
+
+def test_the_languages_are_whispers() -> None:
+    tokenizer = pytest.importorskip("faster_whisper.tokenizer")
+    assert set(tokenizer._LANGUAGE_CODES) == LANGUAGES
+
+
+def test_all_who_listen_share_one_model(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_WEIGHTS_DIR", str(tmp_path))
+    assert shared_transcriber() is shared_transcriber(PACKAGED) is shared_transcriber(PACKAGED, tmp_path)
 
 
 def test_what_is_left_out_is_not_asked_for(fake: Any) -> None:

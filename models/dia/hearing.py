@@ -13,7 +13,7 @@ import soxr
 
 from models.errors import InvalidRequest, WeightsError
 from models.listening.transcribe import SAMPLE_RATE, Segment, is_installed, shared_transcriber
-from models.listening.whisper import PACKAGED
+from models.listening.whisper import PACKAGED, default_whisper
 from models.request import Audio
 from models.weights import weights_dir
 
@@ -45,13 +45,13 @@ class Hearing:
         Loads nothing: that is left to the first recording without words. Raises WeightsError where the named model is
         not here.
         """
-        root, named = weights_dir(environ), environ.get("PARLEY_TRANSCRIBER", "").strip()
-        if is_installed(named or PACKAGED, root):
-            return cls(shared_transcriber(named or PACKAGED, root))
-        if named:
+        root, name = weights_dir(environ), default_whisper(environ)
+        if is_installed(name, root):
+            return cls(shared_transcriber(name, root))
+        if name != PACKAGED:
             raise WeightsError(
-                f"PARLEY_TRANSCRIBER is {named!r}, which is not here. If the manifest has it, fetch it: "
-                f"python -m models.weights fetch {named}"
+                f"PARLEY_TRANSCRIBER is {name!r}, which is not here. If the manifest has it, fetch it: "
+                f"python -m models.weights fetch {name}"
             )
         return cls(None)
 

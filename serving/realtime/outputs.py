@@ -60,7 +60,7 @@ class MessageOutput(_Output):
 
     def __init__(self, place: Place, wire: WireFormat | None) -> None:
         """wire: of its sound; None: it is only written."""
-        super().__init__(place, Item(new_item_id(), role="assistant", status="in_progress"))
+        super().__init__(place, Item(new_item_id(), role="assistant", status="in_progress", is_response=True))
         self._part = Part("output_text" if wire is None else "output_audio", "", wire=wire)
         self._sound = _Sound()
         self._passage = 0  # where the text begins that is being spoken

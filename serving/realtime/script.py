@@ -1,7 +1,8 @@
 """What a response says, and in whose voice, from what was asked and what the conversation holds.
 
 The model behind the socket is a speech synthesizer without a language model: a response says the instructions that
-were given for it; else the last text that anybody wrote; else once more what was last said aloud.
+were given for it; else the last text that anybody wrote, the session itself left out; else once more what was last said
+aloud.
 """
 
 import io
@@ -33,7 +34,7 @@ def text_to_say(instructions: str | None, context: Sequence[Item]) -> str | Item
         return instructions.strip()
     spoken = [item for item in context if item.role in ("user", "assistant")]
     for item in reversed(spoken):
-        if item.written.strip():
+        if item.written.strip() and not item.is_response:
             return item.written.strip()
     heard = (item for item in reversed(spoken) if item.heard.strip() or (item.role == "user" and _may_speak(item)))
     return next(heard, None)

@@ -6,11 +6,12 @@ what OpenAI's service shows, which for silence_duration_ms is not what its refer
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator, field_serializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, field_serializer
 
 from serving.realtime.audio_formats import FORMATS, WireFormat
 from serving.realtime.faults import Fault
 from serving.realtime.fields import Frozen, Json, read
+from serving.realtime.recognisers import language_code, recogniser_named
 
 MODEL = "parley/dia"
 OWN_MODELS = ("dia", MODEL)
@@ -76,11 +77,25 @@ def wire_of(chosen: Pcm | Pcmu | Pcma) -> WireFormat:
     return FORMATS[chosen.type]
 
 
+def _known_recogniser(name: str) -> str:
+    recogniser_named(name)
+    return name
+
+
+def _cleared(text: str) -> str | None:
+    return text or None
+
+
+Language = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(language_code)]
+
+
 class Transcription(Frozen):
-    model: str | None = Field(default=None, max_length=LONGEST_NAME)
-    language: str | None = Field(default=None, max_length=LONGEST_NAME)
-    prompt: str | None = Field(default=None, max_length=LONGEST_PROMPT)
-    languages: list[str] | None = Field(default=None, max_length=100)
+    """delay is taken and shown: here the words come when a turn has ended, as soon as they are known."""
+
+    model: Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_known_recogniser)] | None = None
+    language: Language | None = None
+    prompt: Annotated[str, Field(max_length=LONGEST_PROMPT), AfterValidator(_cleared)] | None = None
+    languages: list[Language] | None = Field(default=None, max_length=100)
     keywords: list[str] | None = Field(default=None, max_length=1000)
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 

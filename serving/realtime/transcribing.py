@@ -10,10 +10,11 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from models.errors import GenerationFailed, ParleyError
+from models.errors import GenerationFailed, InvalidRequest, ParleyError
 from serving.realtime import server_events as say
 from serving.realtime.conversation import Conversation, Item, Part
 from serving.realtime.ear import hearable
+from serving.realtime.faults import INVALID_REQUEST, SERVER_ERROR
 from serving.realtime.settings import Transcription
 from serving.realtime.workers import Segment, Workers
 from serving.storage.ids import new_id
@@ -148,10 +149,11 @@ class Transcribing:
 
     def _fail(self, job: "_Job", error: ParleyError) -> None:
         """With the lock held."""
-        assert job.item.words is not None
+        words, job.item.words = job.item.words, None  # whoever asks for them next may have better luck
+        assert words is not None
         if job.told and not self._gone(job.item):
             self._send(say.TranscriptionFailed(item_id=job.item.id, error=_told(error)))
-        job.item.words.set_exception(error)
+        words.set_exception(error)
 
     def _tell_end(self, item: Item, part: Part | None, text: str, logprobs: list[say.Logprob] | None = None) -> None:
         seconds = 0.0 if part is None else part.milliseconds / 1000
@@ -178,4 +180,7 @@ def _logprobs(segment: Segment) -> list[say.Logprob]:
 
 
 def _told(error: BaseException) -> dict[str, str | None]:
-    return {"type": "server_error", "code": "audio_unintelligible", "message": str(error), "param": None}
+    if isinstance(error, InvalidRequest):
+        param = f"session.audio.input.transcription.{error.field}"
+        return {"type": INVALID_REQUEST, "code": "invalid_value", "message": str(error), "param": param}
+    return {"type": SERVER_ERROR, "code": "audio_unintelligible", "message": str(error), "param": None}
