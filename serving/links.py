@@ -8,8 +8,10 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from types import MappingProxyType
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from serving.storage.files import File
 
@@ -80,5 +82,6 @@ class Links:
         expected = self.signature(owner, subject, expiry)
         return hmac.compare_digest(expected.encode(), given.encode())
 
-    def page_of(self, path: str, cursor: str) -> str:
-        return f"{self.base}{path}?cursor={quote(cursor)}"
+    def page_of(self, path: str, cursor: str, also: Mapping[str, str] = MappingProxyType({})) -> str:
+        """also: further parameters of the list."""
+        return f"{self.base}{path}?{urlencode({**also, 'cursor': cursor})}"

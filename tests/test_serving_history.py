@@ -93,6 +93,19 @@ def test_pages_lead_to_each_other_both_ways(house):
     assert shown(house.history.page("alice", limit=6)) == ("754321", False, False)
 
 
+def test_a_period_has_its_first_moment_and_not_its_last(house):
+    made = {number: house.accept(number) for number in (1, 2, 3, 4, 5)}
+
+    def page(**place) -> tuple[str, bool, bool]:
+        return shown(house.history.page("alice", limit=2, period=(2, 5), **place))
+
+    assert page() == ("43", False, True)
+    assert page(after=made[3]) == ("2", True, False)
+    assert page(before=made[3]) == ("4", False, True)
+    assert shown(house.history.page("alice", limit=9, period=(4, None))) == ("54", False, False)
+    assert shown(house.history.page("alice", limit=9, period=(None, 2))) == ("1", False, False)
+
+
 def test_those_of_the_same_moment_are_each_on_one_page(house):
     for name in "abc":
         house.records.create(Prediction(f"x{name}", "alice", "predictions", DIA.full_name, "v", {}, created_at=1.0))

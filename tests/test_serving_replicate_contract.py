@@ -6,6 +6,7 @@ shared/data/replicate-openapi.json beside the repository or in it, or as data/â€
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -126,6 +127,27 @@ def test_models_and_versions_are_as_published(contract: Contract) -> None:
     assert contract.ask("GET", "/models", 200)["results"][0] == contract.ask("GET", f"{model} {name}", 200)
     assert contract.ask("GET", f"{model}/versions {name}", 200)["results"][0]["id"] == VERSION
     contract.ask("GET", f"{model}/versions/{{version_id}} {name} {VERSION}", 200)
+
+
+NOT_OURS = {"/v1/search"}  # published, and not served
+
+
+def test_queries_are_those_that_are_published(published: dict[str, Any], alice: httpx.Client) -> None:
+    """Before, a parameter that the service did not know was passed over, and all was answered."""
+    described = alice.get("/openapi.json").json()["paths"]
+    asked = {f"/v1{path}": names for path, names in _queries(published["paths"])}
+    ours = dict(_queries(described))
+    assert asked.keys() >= {"/v1/predictions", "/v1/models", "/v1/files/{file_id}/download"}
+    for path in asked.keys() - NOT_OURS:
+        assert ours[path] >= asked[path], path
+
+
+def _queries(paths: dict[str, Any]) -> Iterator[tuple[str, set[str]]]:
+    """(path, what may be asked of it in its query) of those that are got."""
+    for path, methods in paths.items():
+        parameters = methods.get("get", {}).get("parameters", ())
+        if names := {one["name"] for one in parameters if one["in"] == "query"}:
+            yield path, names
 
 
 def test_files_are_as_published(contract: Contract) -> None:

@@ -1,6 +1,6 @@
 """What is served, as both Replicate's clients and OpenAI's ask for it: models, versions, input schemas."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path
 from starlette.exceptions import HTTPException
@@ -16,12 +16,17 @@ RELEASED = 1_767_225_600  # 2026-01-01, seconds since 1970: both forms want a ti
 COG_VERSION = "0.23.1"
 
 router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(caller)])
+SortedBy = Literal["model_created_at", "latest_version_created_at"]
 Digits = Annotated[str, Path(examples=[DIA.version])]
 
 
 @router.get("", **response_schemas.gives(response_schemas.ModelPage))
-def every(service: ServiceDep) -> dict[str, Any]:
-    """All of them: `data` is OpenAI's list, `results` Replicate's page."""
+def every(
+    service: ServiceDep,
+    sort_by: SortedBy = "latest_version_created_at",
+    sort_direction: Literal["asc", "desc"] = "desc",
+) -> dict[str, Any]:
+    """All of them: `data` is OpenAI's list, `results` Replicate's page. All are as old, so each order is theirs."""
     shown = [_model(model, service) for model in service.models.values()]
     data = [_openai_model(model) for model in service.models.values()]
     return {"object": "list", "data": data, "results": shown, "next": None, "previous": None}

@@ -26,10 +26,16 @@ class History:
 
     def page(
         self, owner: str, *, limit: int, door: str | None = None, after: Prediction | None = None,
-        before: Prediction | None = None,
+        before: Prediction | None = None, period: tuple[float | None, float | None] = (None, None),
     ) -> Page:  # fmt: skip
-        """The owner's newest, or those behind `after`, or those that lead up to `before`: `limit` of them at most."""
+        """The owner's newest, or those behind `after`, or those that lead up to `before`: `limit` of them at most.
+
+        period: only those created from the first moment on, and before the second; seconds since 1970.
+        """
+        since, until = period
         wanted = [table.c.owner == owner, *([table.c.door == door] if door else [])]
+        wanted += [table.c.created_at >= since] if since is not None else []
+        wanted += [table.c.created_at < until] if until is not None else []
         if before is not None:
             newer = self._select(
                 [*wanted, sa.tuple_(before.created_at, before.id) < _PLACE], newest_first=False, limit=limit

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from models.errors import InvalidRequest
 from serving.catalog import DIA, OWNER, Served, ServedModel
 from serving.doors.predictions.headers import cancel_seconds, wait_seconds
+from serving.doors.predictions.listing import Listed
 from serving.intake import Submission
 from serving.prediction_json import as_waited_for
 from serving.service import Service
@@ -85,9 +86,14 @@ async def create_of_model(
 
 
 @router.get("/predictions", **response_schemas.gives(response_schemas.PredictionPage))
-async def page(service: ServiceDep, owner: CallerName, cursor: Annotated[str | None, Query()] = None) -> dict[str, Any]:
+async def page(
+    service: ServiceDep,
+    owner: CallerName,
+    listed: Annotated[Listed, Depends()],
+    cursor: Annotated[str | None, Query()] = None,
+) -> dict[str, Any]:
     """One's own predictions, newest first."""
-    return await run_in_threadpool(_page, service, owner, cursor)
+    return await run_in_threadpool(_page, service, owner, listed, cursor)
 
 
 @router.get("/predictions/{prediction_id}", **response_schemas.gives(response_schemas.Prediction))
@@ -175,11 +181,14 @@ def model_of(version: str, served: Served) -> ServedModel:
     raise InvalidRequest("version", f"is {version[:100]!r}; this is served: {known}.")
 
 
-def _page(service: Service, owner: str, cursor: str | None) -> dict[str, Any]:
-    found = service.history.page(owner, limit=PAGE_SIZE, door=DOOR, **_place(service, owner, cursor))
+def _page(service: Service, owner: str, listed: Listed, cursor: str | None) -> dict[str, Any]:
+    period, place = listed.period(), _place(service, owner, cursor)
+    if listed.source is not None:
+        return {"results": [], "next": None, "previous": None}
+    found = service.history.page(owner, limit=PAGE_SIZE, door=DOOR, period=period, **place)
 
     def link(way: str, place: Prediction) -> str:
-        return service.links.page_of("/v1/predictions", f"{way}-{place.id}")
+        return service.links.page_of("/v1/predictions", f"{way}-{place.id}", listed.query())
 
     return {
         "results": service.json.show_all(found.rows),
