@@ -19,6 +19,7 @@ from models.errors import WeightsError
 from models.inputs import MusicInputs, SoundInputs
 from serving.__main__ import load_backends
 from serving.catalog import AUDIOGEN, MUSICGEN
+from serving.doors.speech.request import OPENAI_MODELS
 from serving.doors.tasks.dialects import DIALECTS
 from serving.settings import Settings
 from serving.storage.retention import Retention
@@ -185,7 +186,7 @@ def test_tasks_of_every_name_are_shown_when_their_data_is_removed(house: Running
 def test_every_model_is_listed_with_its_own_schema(house: Running) -> None:
     with house.client() as client:
         shown = client.get("/v1/models").json()
-        assert [one["id"] for one in shown["data"]] == ["dia", "musicgen", "audiogen"]
+        assert [one["id"] for one in shown["data"]] == ["dia", "musicgen", "audiogen", *OPENAI_MODELS]
         for one in shown["results"]:
             schema = client.get(
                 f"/v1/models/parley/{one['name']}/versions/{one['latest_version']['id']}/openapi_schema"
@@ -202,6 +203,8 @@ def test_a_service_of_music_alone_does_not_speak(tmp_path: Path) -> None:
         assert refused.json()["error"]["param"] == "model"
         assert "no model that speaks is served here" in refused.json()["error"]["message"]
         assert client.get("/v1/models/parley/dia").status_code == 404
+        assert [one["id"] for one in client.get("/v1/models").json()["data"]] == ["musicgen"]
+        assert client.get("/v1/models/tts-1").json()["error"]["message"].endswith("Served: musicgen.")
         told = client.post("/v1/predictions", json={"version": "parley/dia", "input": {"text": "Hey."}}).json()
         assert "parley/musicgen" in told["detail"]
 

@@ -11,6 +11,7 @@ from npm_fixtures import npm_package
 from serving_fixtures import ALICE, PIECE, RATE, running, wait_for
 from speech_fixtures import TAG, recording, speaker
 
+from serving.doors.speech.request import OPENAI_MODELS
 from serving.storage.prediction import Status
 from serving.storage.voices import OPENAI_VOICES
 
@@ -171,10 +172,19 @@ def test_python_stores_a_voice_speaks_in_it_and_deletes_it(service, client, tmp_
 
 
 def test_python_lists_the_models(client):
-    assert [model.id for model in client.models.list()] == ["dia"]
-    assert client.models.retrieve("dia").object == "model"
-    with pytest.raises(openai.NotFoundError):
-        client.models.retrieve("whisper-1")
+    """Before, tts-1 spoke and was not there."""
+    listed = [model.id for model in client.models.list()]
+    assert listed == ["dia", *OPENAI_MODELS]
+    for name in listed:
+        found = client.models.retrieve(name)
+        assert (found.id, found.object, found.owned_by) == (name, "model", "parley")
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.models.retrieve("dall-e-3")
+    assert refused.value.code == "not_found"
+    assert "There is no model 'dall-e-3'. Served: dia, tts-1, tts-1-hd, gpt-4o-mini-tts" in refused.value.message
+    with pytest.raises(openai.AuthenticationError) as refused:
+        client.with_options(api_key="another-token-of-20-letters").models.retrieve("dia")
+    assert refused.value.code == "invalid_api_key"
 
 
 def test_every_voice_that_the_client_knows_is_served():
@@ -216,7 +226,7 @@ def test_node_hears_speech_as_it_is_made_and_is_told_what_is_wrong(request, serv
     command = ["node", "client.mjs", f"{service.url}/v1", ALICE, TEXT]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as node:
         said = map(json.loads, node.stdout)
-        assert next(said) == ["dia"]
+        assert next(said) == ["dia", *OPENAI_MODELS]
         for output_format, audio in next(said).items():
             check_audio(base64.b64decode(audio), output_format)
         for param in ("voice", "speed"):

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path
 from starlette.exceptions import HTTPException
 
-from serving.catalog import DIA, Served, ServedModel
+from serving.catalog import DIA, OWNER, Served, ServedModel
 from serving.doors.predictions.routes import ModelName, ModelOwner, named
+from serving.doors.speech.request import openai_models
 from serving.prediction_json import moment
 from serving.service import Service
 from serving.web import response_schemas
@@ -28,17 +29,17 @@ def every(
 ) -> dict[str, Any]:
     """All of them: `data` is OpenAI's list, `results` Replicate's page. All are as old, so each order is theirs."""
     shown = [_model(model, service) for model in service.models.values()]
-    data = [_openai_model(model) for model in service.models.values()]
+    data = [_openai_model(name) for name in _openai_names(service.models)]
     return {"object": "list", "data": data, "results": shown, "next": None, "previous": None}
 
 
 @router.get("/{name}", **response_schemas.gives(response_schemas.NamedModel))
 def openai_model(name: ModelName, service: ServiceDep) -> dict[str, Any]:
-    """One, as OpenAI's clients ask for it: by its name without an owner."""
-    served = {model.name: model for model in service.models.values()}
-    if name not in served:
-        raise HTTPException(404, f"There is no model {name[:80]!r}. Served: {', '.join(served)}.")
-    return _openai_model(served[name])
+    """One, as OpenAI's clients ask for it: by its name without an owner, or by the name of OpenAI's it stands for."""
+    known = _openai_names(service.models)
+    if name not in known:
+        raise HTTPException(404, f"There is no model {name[:80]!r}. Served: {', '.join(known)}.")
+    return _openai_model(name)
 
 
 @router.get("/{owner}/{name}", **response_schemas.gives(response_schemas.Model))
@@ -96,5 +97,10 @@ def _version(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def _openai_model(model: ServedModel) -> dict[str, Any]:
-    return {"id": model.name, "object": "model", "created": RELEASED, "owned_by": "parley"}
+def _openai_names(served: Served) -> list[str]:
+    """Those that the speech door takes are among them."""
+    return [*(model.name for model in served.values()), *openai_models(served)]
+
+
+def _openai_model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": RELEASED, "owned_by": OWNER}

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from serving.web.problems import OPENAI_PATHS
+from serving.web.problems import speaks_as_openai
 from serving.web.response_schemas import Problem, SpeechFailure, TaskFailure
 
 METHODS = ("get", "post", "put", "patch", "delete")  # a name that two operations could have is the first one's
@@ -111,19 +111,15 @@ def _statuses(path: str, operation: Operation) -> Iterator[int]:
     if "requestBody" in operation:
         yield from (400, 413)
     if "requestBody" in operation or any(p["in"] != "path" for p in operation.get("parameters", ())):
-        yield 400 if _speaks_as_openai(path) else 422
+        yield 400 if speaks_as_openai(path) else 422
     yield from (int(status) for status in operation["responses"] if status >= "400")
-
-
-def _speaks_as_openai(path: str) -> bool:
-    return path.startswith(OPENAI_PATHS)
 
 
 def _error(path: str, status: int) -> dict[str, Any]:
     """One error in the words of its door."""
     form, kind = "Problem", "application/problem+json"
-    if path.startswith("/ai/") or _speaks_as_openai(path):
-        form, kind = "SpeechFailure" if _speaks_as_openai(path) else "TaskFailure", "application/json"
+    if path.startswith("/ai/") or speaks_as_openai(path):
+        form, kind = "SpeechFailure" if speaks_as_openai(path) else "TaskFailure", "application/json"
     content = {kind: {"schema": {"$ref": _COMPONENTS.format(model=form)}}}
     headers = {"headers": RETRY_AFTER} if status in (429, 503) else {}
     return {"description": ERRORS[status], "content": content, **headers}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +27,8 @@ _TITLES = {
     409: "Conflict", 410: "Gone", 413: "Content too large", 415: "Unsupported media type", 416: "Range not satisfiable",
     422: "Input validation failed", 429: "Too many requests", 500: "Internal server error", 503: "Service unavailable",
 }  # fmt: skip
-OPENAI_PATHS = ("/v1/audio/", "/v1/realtime")  # of the doors that tell of errors as OpenAI does
+# Of what OpenAI's clients ask; a model of Replicate's has an owner before its name.
+_OPENAI_PATHS = re.compile(r"/v1/(?:audio/|realtime).*|/v1/models/[^/]+", re.DOTALL)
 AGAIN_SECONDS = 5  # Retry-After where the caller's own predictions are in the way, or the database is away
 
 
@@ -96,10 +98,15 @@ def answer(request: Request, error: Exception) -> JSONResponse:
     path = request.url.path
     if path.startswith("/ai/"):
         return _answer(problem, task_error(problem, started_at(request)))
-    if path.startswith(OPENAI_PATHS):
+    if speaks_as_openai(path):
         problem = replace(problem, status=400) if problem.status == 422 else problem  # OpenAI's for what is invalid
         return _answer(problem, speech_error(problem))
     return _answer(problem, problem_json(problem), "application/problem+json")
+
+
+def speaks_as_openai(path: str) -> bool:
+    """Whether errors of this path, or of all that this template of paths describes, have OpenAI's form."""
+    return _OPENAI_PATHS.fullmatch(path) is not None
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

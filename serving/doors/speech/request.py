@@ -73,14 +73,22 @@ def asked_of(asked: SpeechRequest, voices: Voices, owner: str, served: Served) -
 
 def model_named(name: str, served: Served) -> DialogueModel:
     """By its name with or without the owner's, or by one of OpenAI's. Raises InvalidRequest."""
-    speaking = [model for model in served.values() if isinstance(model, DialogueModel)]
-    known = {known: model for model in speaking for known in (model.name, model.full_name)}
-    known |= {known: model for model in speaking[:1] for known in OPENAI_MODELS}
+    known = {known: model for model in _speaking(served) for known in (model.name, model.full_name)}
+    known |= openai_models(served)
     if not known:
         raise InvalidRequest("model", f"is {name[:60]!r}; no model that speaks is served here.")
     if name not in known:
         raise InvalidRequest("model", f"is {name[:60]!r}; there are {', '.join(known)}.")
     return known[name]
+
+
+def openai_models(served: Served) -> dict[str, DialogueModel]:
+    """What stands for each of OpenAI's names here; none where no model that speaks is served."""
+    return {known: model for model in _speaking(served)[:1] for known in OPENAI_MODELS}
+
+
+def _speaking(served: Served) -> list[DialogueModel]:
+    return [model for model in served.values() if isinstance(model, DialogueModel)]
 
 
 def _speaker(voices: Voices, owner: str, name: str) -> tuple[str, dict[str, Any]]:
