@@ -127,3 +127,17 @@ def test_answers_repeat_no_more_than_the_beginning_of_names_and_values(
     answer = sent(client, path, json.dumps(body).encode())
     assert (answer.status_code, len(answer.text) < 3000) == (status, True)
     assert len(sent(client, path, b"z" * 10**6, "text/plain").text) < 1000
+
+
+def test_a_field_that_a_form_does_not_have_is_refused_with_those_it_has(client: TestClient) -> None:
+    """Before, the file was kept by the name of its part."""
+    sent = {"content": ("a.wav", b"x"), "filname": (None, "Anna.wav")}
+    answer = client.post("/v1/files", files=sent, headers=AUTH)
+    assert answer.status_code == 422
+    told = "is no field of this form, which takes content, filename, type, metadata."
+    assert answer.json()["invalid_fields"] == [{"type": "invalid", "field": "filname", "description": told}]
+    assert client.get("/v1/files", headers=AUTH).json()["results"] == []
+    forms = [
+        form for name, form in client.get("/openapi.json").json()["components"]["schemas"].items() if "Body_" in name
+    ]
+    assert [form["additionalProperties"] for form in forms] == [False, False]

@@ -41,9 +41,10 @@ def spoken(tmp_path_factory):
 
 def store(client, audio: bytes | None, field: str = "audio_sample", **changes):
     said = {"name": "Ann", "consent": CONSENT, "transcript": WORDS, **changes}
-    files = {} if audio is None else {field: ("ann.wav", audio, "audio/wav")}
-    given = {name: value for name, value in said.items() if value is not None}
-    return client.post("/v1/audio/voices", data=given, files=files or {"other": b""})
+    sent = {name: (None, value) for name, value in said.items() if value is not None}
+    if audio is not None:
+        sent[field] = ("ann.wav", audio, "audio/wav")
+    return client.post("/v1/audio/voices", files=sent)
 
 
 def stored(client, audio: bytes, **changes) -> dict:
@@ -171,6 +172,9 @@ def test_the_field_may_be_called_audio(client, spoken):
         ({"transcript": "[S3] Hi."}, "transcript", "S3"),
         ({"transcript": "a" * 4001}, "transcript", "4001"),
         ({"type": "prompt"}, "type", "'audio_sample'"),
+        ({"transcript": None, "transcirpt": WORDS}, "transcirpt", "takes name, consent, transcript, type, audio"),
+        ({"script_hint": "Say hello."}, "script_hint", "clones voices only"),
+        ({"model": "auto"}, "model", "Send a recording as audio_sample"),
     ],
 )
 def test_a_mistake_names_its_field(client, spoken, changes, param, said):
@@ -206,6 +210,18 @@ def test_two_recordings_are_one_too_many(client, spoken):
     files = {name: ("a.wav", spoken) for name in ("audio", "audio_sample")}
     answer = client.post("/v1/audio/voices", data={"name": "Ann", "consent": CONSENT}, files=files)
     assert "was sent 2 times" in refusal(answer)["message"]
+
+
+@pytest.mark.parametrize("field", ["transcript", "audio_sample"])
+def test_a_field_that_is_sent_twice_is_refused(client, spoken, field):
+    """Before, the last of them was taken."""
+    sent = [("name", (None, "Ann")), ("consent", (None, CONSENT)), ("audio_sample", ("a.wav", spoken))]
+    twice = ("a.wav", spoken) if field == "audio_sample" else (None, WORDS)
+    answer = client.post(
+        "/v1/audio/voices", files=[*sent, (field, twice), *([(field, twice)] * (field == "transcript"))]
+    )
+    problem = refusal(answer)
+    assert (problem["param"], problem["message"]) == (field, f"{field} was sent 2 times. Send it once.")
 
 
 def test_a_name_is_taken_once(service, client, spoken, tmp_path):
@@ -254,4 +270,5 @@ def test_a_voice_that_is_deleted_while_speech_waits_for_it_fails_that(service, c
 def test_whoever_has_no_token_stores_nothing(service, spoken):
     with service.client("no-token-of-20-letters--") as nobody:
         assert refusal(store(nobody, spoken), 401)["code"] == "invalid_api_key"
+        assert refusal(store(nobody, spoken, other="x"), 401)["code"] == "invalid_api_key"
         assert refusal(nobody.get("/v1/audio/voices"), 401)["code"] == "invalid_api_key"

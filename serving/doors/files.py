@@ -18,6 +18,7 @@ from serving.storage.files import UPLOAD, File
 from serving.storage.workspace import TooManyBytes
 from serving.web import response_schemas
 from serving.web.file_answer import RangeHeader, head_of, send
+from serving.web.form_fields import only_declared
 from serving.web.gate import CallerName, CreatorName, ServiceDep
 
 PAGE_SIZE = 100  # files
@@ -30,7 +31,12 @@ Metadata = Annotated[
 ]
 
 
-@router.post("", status_code=201, **response_schemas.gives(response_schemas.StoredFile, 201))
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[Depends(only_declared())],
+    **response_schemas.gives(response_schemas.StoredFile, 201),
+)
 async def create(
     service: ServiceDep,
     owner: CreatorName,

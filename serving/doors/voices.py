@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Depends, File, Form, UploadFile
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
@@ -24,6 +24,7 @@ from serving.service import Service
 from serving.storage.files import VOICE
 from serving.storage.voices import BUILT_IN, Voice
 from serving.web import response_schemas
+from serving.web.form_fields import only_declared
 from serving.web.gate import CallerName, CreatorName, ServiceDep
 from serving.web.json_bodies import JsonRoute
 
@@ -31,6 +32,11 @@ RATE = DIA.sample_rate  # Hz: it is not resampled again
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 QUIETEST_PEAK = 0.001  # −60 dBFS; nothing below is voice
 LONGEST_TEXT = 4000  # characters, of a consent or a transcript
+# OpenAI's clients send these for a voice that is made of its description.
+NOT_DESCRIBED = dict.fromkeys(
+    ("prompt", "model", "script_hint"),
+    "is of a voice made of its description, and the model clones voices only. Send a recording as audio_sample.",
+)
 
 router = APIRouter(prefix="/v1/audio/voices", tags=["voices"], route_class=JsonRoute)
 Recording = Annotated[UploadFile | None, File(description="5 to 10 s of clean speech; 1 to 60 s are taken.")]
@@ -44,7 +50,7 @@ class Update(BaseModel):
     transcript: str
 
 
-@router.post("", **response_schemas.gives(response_schemas.Voice))
+@router.post("", dependencies=[Depends(only_declared(NOT_DESCRIBED))], **response_schemas.gives(response_schemas.Voice))
 def create(
     service: ServiceDep,
     owner: CreatorName,

@@ -60,6 +60,9 @@ def _fits(path: str, template: str) -> bool:
 def _completed(description: dict[str, Any]) -> dict[str, Any]:
     components = description["components"]
     components["schemas"] |= {k: v for form in (Problem, SpeechFailure, TaskFailure) for k, v in _schemas(form)}
+    for name, form in components["schemas"].items():
+        if name.startswith("Body_"):  # FastAPI's name of a form; see web.form_fields
+            form["additionalProperties"] = False
     taken: set[str] = set()
     for path, method, operation in _operations(description):
         name = _name(operation)
