@@ -34,7 +34,7 @@ FLOORS = {
     # serving, as its map says: tools, what is kept, what is shown and taken in, what works on it, and who asks for it
     **dict.fromkeys([f"serving.{name}" for name in ("access", "addresses", "catalog", "fetch", "hand_over")], 6.0),
     **dict.fromkeys([f"serving.{name}" for name in ("listeners", "public_http", "rate_limit", "rendering")], 6.0),
-    **dict.fromkeys([f"serving.{name}" for name in ("sound", "tls", "urls")], 6.0),
+    **dict.fromkeys([f"serving.{name}" for name in ("sound", "tls", "urls", "voice_recording")], 6.0),
     "serving.storage": 6.1,
     **dict.fromkeys(
         [f"serving.{name}" for name in ("intake", "kept_audio", "links", "prediction_json", "spoken")], 6.2

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -53,6 +54,10 @@ def stored(client, audio: bytes, **changes) -> dict:
     return answer.json()
 
 
+def in_a_list(voice: dict) -> dict:
+    return {name: value for name, value in voice.items() if name not in ("seconds", "used_seconds", "note")}
+
+
 def kept_file(service, voice: dict):
     row = service.service.voices.find("alice", voice["id"])
     return service.service.files.get(row.file)
@@ -64,16 +69,18 @@ def test_a_voice_is_stored_shown_and_deleted(service, client, spoken):
     assert isinstance(voice["created_at"], int)
     shown = {"object": "audio.voice", "type": "audio_sample", "name": "Ann", "consent": CONSENT, "transcript": WORDS}
     assert voice.items() >= shown.items()
+    assert voice["used_seconds"] == voice["seconds"] == pytest.approx(3.0, abs=0.3)
+    assert voice["note"] is None
     assert client.get(f"/v1/audio/voices/{voice['id']}").json() == voice
     other = stored(client, spoken, name="Bea")
     listed = client.get("/v1/audio/voices").json()
-    assert listed["data"] == [other, voice]
+    assert listed["data"] == [in_a_list(other), in_a_list(voice)]
     assert listed["built_in"] == ["s1", "s2"]
     file = kept_file(service, voice)
     gone = client.delete(f"/v1/audio/voices/{voice['id']}")
     assert gone.json() == {"id": voice["id"], "deleted": True, "object": "audio.voice.deleted"}
     assert refusal(client.get(f"/v1/audio/voices/{voice['id']}"), 404)["code"] == "not_found"
-    assert client.get("/v1/audio/voices").json()["data"] == [other]
+    assert client.get("/v1/audio/voices").json()["data"] == [in_a_list(other)]
     assert service.service.files.get(file.id) is None
     with pytest.raises(FileNotFoundError):
         service.service.files.read(file)
@@ -193,8 +200,9 @@ def test_a_mistake_names_its_field(client, spoken, changes, param, said):
         (tone(0.9), "0.90 s long; at least 1 s"),
         (tone(60.1), "longer than 60 seconds"),
         (silence(2.0), "is silent"),
+        (np.concatenate([silence(2.0), tone(0.3)], axis=1), "s of sound; at least 0.5 s of speech are needed"),
     ],
-    ids=["none", "text", "empty", "short", "long", "silent"],
+    ids=["none", "text", "empty", "short", "long", "silent", "a click"],
 )
 def test_a_recording_that_is_no_voice_is_refused_at_once(client, audio, said):
     if isinstance(audio, np.ndarray):
@@ -204,6 +212,56 @@ def test_a_recording_that_is_no_voice_is_refused_at_once(client, audio, said):
     problem = refusal(store(client, audio))
     assert problem["param"] == "audio_sample"
     assert said in problem["message"]
+
+
+LONG = " ".join(["These are many more words than were ever said."] * 80)
+
+
+def test_words_that_cannot_be_those_of_the_recording_are_refused_when_they_are_stored(client, spoken):
+    """Before, each speech in that voice failed."""
+    told = refusal(store(client, spoken, transcript=LONG))
+    assert told["param"] == "transcript"
+    assert re.search(r"takes about 2\d\d s to say, but the recording holds 3\.\d s of speech\.", told["message"])
+    assert client.get("/v1/audio/voices").json()["data"] == []
+    voice = stored(client, spoken)
+    changed = client.post(f"/v1/audio/voices/{voice['id']}", json={"transcript": LONG})
+    assert refusal(changed)["message"] == told["message"]
+    assert client.get(f"/v1/audio/voices/{voice['id']}").json()["transcript"] == WORDS
+
+
+def test_what_is_not_used_of_a_recording_is_said_with_the_words_behind_the_cut(client, tmp_path):
+    """Before, 59 s were taken, and some 10 of them used."""
+    long = recording(tmp_path, 40.0)
+    voice = stored(client, long, transcript=None)
+    assert voice["seconds"] == pytest.approx(40, abs=0.3)
+    assert 6 <= voice["used_seconds"] <= 10
+    cut = f"of {voice['seconds']:.1f} s, {voice['used_seconds']:.1f} s are used: a voice is heard for 10 s"
+    assert voice["note"] == cut
+    words = " ".join(f"word{number}" for number in range(60))
+    updated = client.post(f"/v1/audio/voices/{voice['id']}", json={"transcript": words}).json()
+    behind = re.fullmatch(
+        rf"{re.escape(cut)}; these of its words are taken to lie behind the cut: '(.+)'", updated["note"]
+    )
+    assert behind is not None
+    assert words.endswith(behind[1].removeprefix("[S1] "))
+    assert "word0 " not in behind[1]
+
+
+def test_what_a_model_says_of_a_voice_names_its_part(service, client, spoken, monkeypatch):
+    """Before, it spoke of an audio_prompt, which is no field of this door."""
+    stored(client, spoken)
+    problem = "takes about 225 s to say, but audio_prompt holds 3.0 s of speech. Give exactly the words."
+
+    def refuse(*_, **__):
+        raise InvalidRequest("audio_prompt_text", problem)
+
+    monkeypatch.setattr(service.backend, "make", refuse)
+    told = refusal(speak(service, voice="Ann"))
+    assert told["param"] == "voice"
+    assert told["message"] == (
+        "voice 'Ann': the voice's transcript takes about 225 s to say, but the voice's recording holds 3.0 s of "
+        "speech. Give exactly the words."
+    )
 
 
 def test_two_recordings_are_one_too_many(client, spoken):
@@ -234,7 +292,7 @@ def test_a_name_is_taken_once(service, client, spoken, tmp_path):
     file = files.stage(tmp_path / "voice.flac", **described)
     with pytest.raises(InvalidRequest, match="you have a voice of that name"):  # two at once: both were checked before
         service.service.voices.add(voices.Voice("alice", "Ann", CONSENT, "", file.id), file)
-    assert client.get("/v1/audio/voices").json()["data"] == [voice]
+    assert client.get("/v1/audio/voices").json()["data"] == [in_a_list(voice)]
     assert files.get(file.id) is None
     with pytest.raises(FileNotFoundError):
         files.read(file)
@@ -264,7 +322,9 @@ def test_a_voice_that_is_deleted_while_speech_waits_for_it_fails_that(service, c
         gate.set()
         assert first.result().status_code == 200
         problem = refusal(second.result())
-    assert (problem["param"], problem["message"]) == ("voice", "voice was deleted before this began. Send it again.")
+    assert problem["param"] == "voice"
+    told = "voice 'Ann': the voice's recording was deleted before this began. Send it again."
+    assert problem["message"] == told
 
 
 def test_whoever_has_no_token_stores_nothing(service, spoken):

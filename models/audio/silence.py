@@ -12,6 +12,7 @@ from models.request import Audio
 
 FRAME_LENGTH, HOP_LENGTH = 1024, 256  # samples; 23 and 6 ms at 44.1 kHz, and of use from 16 to 48 kHz
 FLOOR_DBFS = -60.0  # nothing below is voice, however quiet the rest
+SHORTEST_VOICE_SECONDS = 0.5  # of speech; less carries no voice
 VOICE_RANGE_DB = 40.0  # voice reaches this far below the loudest frame
 PAUSE_RANGE_DB = 25.0  # a pause need not be silent: breath and room stay well below this
 MARGIN_SECONDS = 0.05  # kept on both sides of what trim_silence keeps: quiet consonants

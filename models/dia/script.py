@@ -127,6 +127,12 @@ def estimate_seconds(text: str) -> float:
     return sum(_word_seconds(word) for word in spoken_words(text))
 
 
+def implausible_seconds(words: str, seconds: float) -> float | None:
+    """How long `words` take to say, if they cannot be those of so many seconds of speech."""
+    estimate = estimate_seconds(words)
+    return None if seconds / 5 - 2 <= estimate <= 2.5 * seconds + 2 else estimate
+
+
 def plan_passages(
     script: Script, *, max_bytes: int, max_seconds: float = 18, min_seconds: float = 5
 ) -> tuple[Passage, ...]:

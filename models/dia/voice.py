@@ -12,17 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.audio.read import read_audio
-from models.audio.silence import cut_at_pause, is_silent, level, trim_silence, voiced_seconds
+from models.audio.silence import (
+    SHORTEST_VOICE_SECONDS,
+    cut_at_pause,
+    is_silent,
+    level,
+    trim_silence,
+    voiced_seconds,
+)
 from models.codecs.dac import DacCodec
 from models.decoding.public_codes import check_codes
 from models.dia.hearing import Hearing
-from models.dia.script import cut_transcript, estimate_seconds, parse_script
+from models.dia.script import cut_transcript, implausible_seconds, parse_script
 from models.errors import InvalidRequest, UnreadableAudio
 from models.request import Audio, AudioGenerationRequest
 
 # Prompt and new speech share the window, 35.5 s in Dia-1.6B; more prompt than this would leave too little to speak in.
 VOICE_SHARE = 0.56
-SHORTEST_SECONDS = 0.5  # of speech; less carries no voice
 CACHED_VOICES = 32
 
 
@@ -97,9 +103,10 @@ def _from_audio(
         raise UnreadableAudio("audio_prompt", "is silent. Send a recording of someone speaking.")
     audio = trim_silence(audio, sample_rate)
     spoken = voiced_seconds(audio, sample_rate)
-    if spoken < SHORTEST_SECONDS:
+    if spoken < SHORTEST_VOICE_SECONDS:
         raise UnreadableAudio(
-            "audio_prompt", f"holds {spoken:.2f} s of sound; at least {SHORTEST_SECONDS:g} s of speech are needed."
+            "audio_prompt",
+            f"holds {spoken:.2f} s of sound; at least {SHORTEST_VOICE_SECONDS:g} s of speech are needed.",
         )
     if request.prompt is None and not request.audio_prompt_transcription.strip():
         kept, notes = _cut_alone(audio, sample_rate, request.max_audio_prompt_seconds, longest)
@@ -126,7 +133,7 @@ def _given_words(request: AudioGenerationRequest, seconds: float, plain_text: bo
             "say, or send the recording itself.",
         )
     script = parse_script(request.audio_prompt_transcription, field="audio_prompt_text", plain=plain_text)
-    if (estimate := _implausible_seconds(script.text, seconds)) is not None:
+    if (estimate := implausible_seconds(script.text, seconds)) is not None:
         raise InvalidRequest(
             "audio_prompt_text",
             f"takes about {estimate:.0f} s to say, but audio_prompt holds {seconds:.1f} s of speech. "
@@ -144,7 +151,7 @@ def _heard_words(
     speaker = "[S2]" if "[S2]" in text and "[S1]" not in text else "[S1]"
     script = parse_script(f"{speaker} {heard}", field="audio_prompt_text", plain=plain_text)
     seconds = voiced_seconds(audio, sample_rate)
-    if (estimate := _implausible_seconds(script.text, seconds)) is not None:
+    if (estimate := implausible_seconds(script.text, seconds)) is not None:
         raise InvalidRequest(
             "audio_prompt_text",
             f"is missing, and what was heard in audio_prompt cannot be all of it: {heard!r} takes about "
@@ -152,12 +159,6 @@ def _heard_words(
         )
     note = f"audio_prompt_text: taken to be {heard!r}, as heard in audio_prompt; if that is wrong, send the right words"
     return script.text, (note, *(script.notes if plain_text else ()))
-
-
-def _implausible_seconds(words: str, seconds: float) -> float | None:
-    """How long the words take to say, if they cannot be those of so much speech."""
-    estimate = estimate_seconds(words)
-    return None if seconds / 5 - 2 <= estimate <= 2.5 * seconds + 2 else estimate
 
 
 def _cut_alone(audio: Audio, sample_rate: int, max_seconds: int, longest: float) -> tuple[Audio, tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """Door 4's voices: store a recording to speak with, list, write down what it says, delete. Source: OpenAI's API.
 
 OpenAI asks for the id of a recording in which the speaker agrees; here `consent` is the agreement in words. What is
-ours: `transcript`, the words of the recording, which Dia would else have to hear in it at each speech; the list, and
-`audio` as another name of `audio_sample`.
+ours: `transcript`, the words of the recording, which Dia would else have to hear in it at each speech; the list,
+`audio` as another name of `audio_sample`, and how much of the recording is used.
 """
 
 import shutil
@@ -19,10 +19,12 @@ from models.audio.read import read_audio
 from models.audio.write import write_audio
 from models.dia.script import parse_script
 from models.errors import InvalidRequest, UnreadableAudio
+from models.request import Audio
 from serving.catalog import DIA
 from serving.service import Service
 from serving.storage.files import VOICE
 from serving.storage.voices import BUILT_IN, Voice
+from serving.voice_recording import VoiceRecording
 from serving.web import response_schemas
 from serving.web.form_fields import only_declared
 from serving.web.gate import CallerName, CreatorName, ServiceDep
@@ -65,12 +67,18 @@ def create(
     service.voices.check(owner, name)
     agreed = _text("consent", consent)
     words = _script(transcript) if transcript.strip() else ""
-    field, recording = _recording(audio_sample, audio)
+    field, sent = _sent(audio_sample, audio)
     with service.files.workspace.folder() as folder:
-        path = _keepable(recording, field, folder, service.settings.upload_bytes)
+        sound = _audio(sent, field, folder, service.settings.upload_bytes)
+        recording = VoiceRecording.of(sound, RATE)
+        recording.check_speech(field)
+        if words:
+            recording.check_words(words)
+        path = folder / "voice.flac"
+        write_audio(path, [sound], RATE, "flac")
         described = {"owner": owner, "kind": VOICE, "name": path.name, "content_type": "audio/flac"}
         file = service.files.stage(path, **described)
-    return show(service.voices.add(Voice(owner, name, agreed, words, file.id), file))
+    return _heard(service.voices.add(Voice(owner, name, agreed, words, file.id), file), recording)
 
 
 @router.get("", **response_schemas.gives(response_schemas.VoiceList))
@@ -83,13 +91,18 @@ def every(service: ServiceDep, owner: CallerName) -> dict[str, Any]:
 
 @router.get("/{voice_id}", **response_schemas.gives(response_schemas.Voice))
 def get(voice_id: str, service: ServiceDep, owner: CallerName) -> dict[str, Any]:
-    return show(_found(service, voice_id, owner))
+    """One of one's own, and how much of its recording is used."""
+    voice = _found(service, voice_id, owner)
+    return _heard(voice, _kept_recording(service, voice))
 
 
 @router.post("/{voice_id}", **response_schemas.gives(response_schemas.Voice))
 def update(voice_id: str, said: Update, service: ServiceDep, owner: CallerName) -> dict[str, Any]:
     """Write down what its recording says."""
-    return show(service.voices.write_down(_found(service, voice_id, owner), _script(said.transcript)))
+    voice, words = _found(service, voice_id, owner), _script(said.transcript)
+    recording = _kept_recording(service, voice)
+    recording.check_words(words)
+    return _heard(service.voices.write_down(voice, words), recording)
 
 
 @router.delete("/{voice_id}", **response_schemas.gives(response_schemas.VoiceDeleted))
@@ -110,6 +123,33 @@ def show(voice: Voice) -> dict[str, Any]:
         "consent": voice.consent,
         "transcript": voice.transcript or None,
     }
+
+
+def _heard(voice: Voice, recording: VoiceRecording) -> dict[str, Any]:
+    """As `show`, with what the model will hear of it."""
+    return {
+        **show(voice),
+        "seconds": round(recording.seconds, 2),
+        "used_seconds": round(recording.used_seconds, 2),
+        "note": recording.note(voice.transcript),
+    }
+
+
+def _kept_recording(service: Service, voice: Voice) -> VoiceRecording:
+    file = service.files.get(voice.file)
+    with service.files.workspace.folder() as folder:
+        try:
+            if file is not None:
+                path = service.files.copy_to(file, folder / "voice.flac")
+                return VoiceRecording.of(read_audio(path, field="recording", sample_rate=RATE), RATE)
+        except FileNotFoundError as error:
+            raise _deleted(voice) from error
+    raise _deleted(voice)
+
+
+def _deleted(voice: Voice) -> HTTPException:
+    """While this was on its way; or its bytes were lost under it."""
+    return HTTPException(404, f"The recording of voice {voice.id} is gone. Store it again.")
 
 
 def _found(service: Service, voice_id: str, owner: str) -> Voice:
@@ -134,7 +174,7 @@ def _script(transcript: str) -> str:
     return _text("transcript", transcript)
 
 
-def _recording(audio_sample: UploadFile | None, audio: UploadFile | None) -> tuple[str, UploadFile]:
+def _sent(audio_sample: UploadFile | None, audio: UploadFile | None) -> tuple[str, UploadFile]:
     """(the name of its field, the one file that was sent)"""
     sent = [(name, file) for name, file in (("audio_sample", audio_sample), ("audio", audio)) if file is not None]
     if len(sent) != 1:
@@ -142,9 +182,9 @@ def _recording(audio_sample: UploadFile | None, audio: UploadFile | None) -> tup
     return sent[0]
 
 
-def _keepable(recording: UploadFile, field: str, folder: Path, most_bytes: int) -> Path:
-    """A FLAC of the recording, mono, its peak within full scale. Raises UnreadableAudio."""
-    given, kept = folder / "given", folder / "voice.flac"
+def _audio(recording: UploadFile, field: str, folder: Path, most_bytes: int) -> Audio:
+    """[1, L] of the recording, its peak within full scale. Raises UnreadableAudio."""
+    given = folder / "given"
     with given.open("xb") as written:
         shutil.copyfileobj(recording.file, written)
     audio = read_audio(given, field=field, sample_rate=RATE, max_bytes=most_bytes, max_seconds=LONGEST_SECONDS)
@@ -155,5 +195,4 @@ def _keepable(recording: UploadFile, field: str, folder: Path, most_bytes: int) 
         )
     if peak < QUIETEST_PEAK:
         raise UnreadableAudio(field, "is silent. Send a recording of someone speaking.")
-    write_audio(kept, [audio / max(1.0, peak)], RATE, "flac")
-    return kept
+    return audio / max(1.0, peak)

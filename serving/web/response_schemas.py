@@ -251,6 +251,9 @@ class Voice(Form):
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
     consent: str
     transcript: str | None
+    seconds: NotRequired[Annotated[float, Field(description="From its first sound to its last; not in lists.")]]
+    used_seconds: NotRequired[Annotated[float, Field(description="Of those, what is used.")]]
+    note: NotRequired[Annotated[str | None, Field(description="What is not used of it, and of its words.")]]
 
 
 class VoiceList(Form):

@@ -15,10 +15,15 @@ from serving.storage.prediction import Prediction
 from serving.web.problems import problem_of, speech_error
 
 
-async def events_of(content: AsyncGenerator[bytes], prediction: Prediction, service: Service) -> AsyncGenerator[str]:
-    """The text of an event stream. It ends with `speech.audio.done`, or with `error` where the audio broke off."""
+async def events_of(
+    content: AsyncGenerator[bytes], prediction: Prediction, service: Service, voice: str
+) -> AsyncGenerator[str]:
+    """The text of an event stream. It ends with `speech.audio.done`, or with `error` where the audio broke off.
+
+    voice: as it was named, for what is said of it.
+    """
     try:
-        with in_their_words():
+        with in_their_words(voice):
             async with aclosing(content):
                 async for piece in content:
                     yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})

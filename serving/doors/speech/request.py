@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, shown
 from models.request import INPUT_LIMIT
 from serving.catalog import DIA, DialogueModel, Served
 from serving.intake import Submission
@@ -18,7 +18,8 @@ OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-0
 LONGEST_INSTRUCTIONS = 4096  # characters, OpenAI's limit
 
 # What the models call what is called otherwise here.
-_FIELDS = {"text": "input", "audio_prompt": "voice", "audio_prompt_text": "voice"}
+_FIELDS = {"text": "input"}
+_VOICE_WORDS = {"audio_prompt_text": "the voice's transcript", "audio_prompt": "the voice's recording"}
 _VOICE_SCHEMA = {
     "anyOf": [
         {"type": "string"},
@@ -56,12 +57,25 @@ class SpeechRequest(BaseModel):
 
 
 @contextmanager
-def in_their_words() -> Iterator[None]:
-    """Errors name the fields of this door."""
+def in_their_words(voice: str) -> Iterator[None]:
+    """Errors name the fields of this door, and say which part of the stored voice of this name is in the way."""
     try:
         yield
     except InvalidRequest as error:
-        raise error.renamed(_FIELDS) from error
+        raise InvalidRequest.of(_in_their_words(voice, *problem) for problem in error.problems) from error
+
+
+def _in_their_words(voice: str, field: str, problem: str) -> tuple[str, str]:
+    if field in _VOICE_WORDS:
+        return "voice", f"{shown(voice)}: {of_the_voice(f'{field} {problem}')}"
+    return _FIELDS.get(field, field), problem
+
+
+def of_the_voice(text: str) -> str:
+    """What a model says of its audio_prompt, as this door's callers know it."""
+    for name, known in _VOICE_WORDS.items():
+        text = text.replace(name, known)
+    return text
 
 
 def asked_of(asked: SpeechRequest, voices: Voices, owner: str, served: Served) -> Submission:

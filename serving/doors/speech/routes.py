@@ -45,7 +45,7 @@ async def create(asked: SpeechRequest, request: Request, service: ServiceDep, ow
     """Speak a text: bytes of audio, or events that carry them. Answers as soon as there is something to hear."""
     async with leaving() as leave:
         leave.enter_context(service.listeners.place(owner))
-        with in_their_words():
+        with in_their_words(asked.voice):
             prediction = await run_in_threadpool(_accept, asked, service, owner)
             leave.callback(service.records.cancel, prediction.id)
             listening = _listening(asked, prediction, service)
@@ -53,7 +53,7 @@ async def create(asked: SpeechRequest, request: Request, service: ServiceDep, ow
             content = await unless_gone(request.receive, listening.open())
     headers = _headers(asked, listening.sample_rate)
     if asked.stream_format == "sse":
-        return WhileHeard(events_of(content, prediction, service), leave.close, headers, EVENT_STREAM)
+        return WhileHeard(events_of(content, prediction, service, asked.voice), leave.close, headers, EVENT_STREAM)
     return WhileHeard(content, leave.close, headers, _content_type(asked.response_format))
 
 
