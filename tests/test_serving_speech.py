@@ -72,6 +72,53 @@ def test_pcm_is_24_kilohertz_to_the_sample(service):
     assert np.abs(heard).max() == pytest.approx(0.5, rel=0.02)
 
 
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_note_before_the_first_sound_is_a_header_and_later_ones_are_in_the_logs(
+    service, closed, monkeypatch, stream_format
+):
+    """Before, they were in the logs alone, of a prediction whose id nobody was told."""
+    make = service.backend.make
+    note = "audio_prompt: 59.0 s of speech were cut to 9.0 s; these words lie behind the cut: 'caf\xe9'"
+
+    def noting(attempt_id, inputs, folder, streaming, listener):
+        listener.log(f"note: {note}")
+        listener.progress(0.0, 0.0)
+        made = make(attempt_id, inputs, folder, streaming, listener)
+        listener.log("note: it ended early")
+        return made
+
+    monkeypatch.setattr(service.backend, "make", noting)
+    with streamed(service, input="A|B", stream_format=stream_format, instructions="Be kind.") as answer:
+        closed.set()
+        answer.read()
+    told = "the voice's recording: 59.0 s of speech were cut to 9.0 s; these words lie behind the cut: 'caf\\xe9'"
+    assert answer.headers["x-parley-note"] == f"instructions were not used: the model follows none; {told}"
+    with service.client() as client:
+        behind = client.get(f"/v1/predictions/{answer.headers['x-parley-prediction']}").json()
+    assert behind["logs"].splitlines()[-1] == "note: it ended early"
+    assert f"note: {note}" in behind["logs"]
+
+
+def test_a_long_note_is_no_header_that_a_client_refuses(service, monkeypatch):
+    make = service.backend.make
+
+    def noting(attempt_id, inputs, folder, streaming, listener):
+        listener.log(f"note: {'long ' * 5000}")
+        listener.progress(0.0, 0.0)
+        return make(attempt_id, inputs, folder, streaming, listener)
+
+    monkeypatch.setattr(service.backend, "make", noting)
+    note = speak(service).headers["x-parley-note"]
+    assert len(note) < 2100
+    assert note.endswith("... (all of it is in the prediction's logs)")
+
+
+def test_who_gave_no_reason_for_a_note_hears_none(service):
+    answer = speak(service)
+    assert "x-parley-note" not in answer.headers
+    assert service.service.records.get(answer.headers["x-parley-prediction"]).door == "speech"
+
+
 @pytest.mark.parametrize("speed", [0.25, 4])
 def test_speed_keeps_the_pitch_and_goes_further_than_the_models_do(service, speed):
     answer = speak(service, input="Hello ha.", speed=speed)
