@@ -20,6 +20,8 @@ from serving.sound import Sound
 from serving.storage.files import File, Files
 from serving.storage.prediction import Prediction, Status
 
+DELETED = "The audio has been deleted: it is kept for a limited time. Make it again."
+
 
 def raise_unless_good(ended: Prediction) -> None:
     """Raises why there is nothing (more) to hear: InvalidRequest, GenerationFailed or Cancelled."""
@@ -88,4 +90,4 @@ def samples_of(pcm: bytes) -> Audio:
 
 
 def _deleted() -> GenerationFailed:
-    return GenerationFailed("The audio has been deleted: it is kept for a limited time. Make it again.")
+    return GenerationFailed(DELETED)

@@ -180,6 +180,14 @@ def test_without_tokens_the_service_answers_to_its_own_names_alone(tmp_path: Pat
         for host in ("evil.example.org", "127.0.0.1.evil.example.org", ""):
             answer = client.get("/v1/models", headers={"Host": host})
             assert (answer.status_code, answer.headers.get("x-frame-options")) == (400, "DENY")
+            # Before, plain text.
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["detail"].startswith(f"It is called {host!r} here, and answers to 127.0.0.1, [::1], ")
+        for path in ("/ai/tasks", "/v1/audio/voices"):
+            told = client.get(path, headers={"Host": "evil.example.org"}).json()
+            assert told.keys() & {"errors", "error"}
+        for host in ("localhost:8000@evil.example.org", "evil.example.org#localhost", "[::1", "localhost:x"):
+            assert client.get("/v1/models", headers={"Host": host}).status_code == 400
 
 
 PAGES = [

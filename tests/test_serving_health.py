@@ -38,6 +38,12 @@ def test_the_process_says_without_a_token_that_it_lives_and_works(run):
     assert httpx.get(f"{run.url}/ready").json() == {"status": "ready"}
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_a_probe_may_ask_for_the_head_alone(run, path):
+    answer = httpx.head(f"{run.url}{path}")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_numbers_need_a_token(run):
     assert httpx.get(f"{run.url}/metrics").status_code == 401
 

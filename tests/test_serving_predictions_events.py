@@ -1,6 +1,7 @@
 """Door 2's events: no line of the logs is lost, whatever became of the attempt that said it."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 from serving_records_fixtures import OnePrediction
 
 from serving.doors.predictions.events import LOST, events_of, unsaid
+from serving.kept_audio import DELETED
 from serving.storage.prediction import Status
 from serving.storage.records import LONGEST_LOGS
 
@@ -16,10 +18,12 @@ LINE = "note: passage 2, take 1: it ended in noise\n"
 
 
 class House(OnePrediction):
+    output: str | None = "link"  # to what it made
+
     def said(self, meanwhile: Callable[[int], object]) -> list[tuple[str, str]]:
         """(name, data) of all events but comments. meanwhile: called with how many there were, first with 0."""
         service = SimpleNamespace(
-            records=self.records, changes=self.changes, json=SimpleNamespace(show=lambda now: {"output": "link"})
+            records=self.records, changes=self.changes, json=SimpleNamespace(show=lambda now: {"output": self.output})
         )
 
         async def listen() -> list[tuple[str, str]]:
@@ -79,6 +83,16 @@ def test_lines_beyond_what_is_kept_of_the_logs_are_said(house: House) -> None:
 
     said = [data for name, data in house.said(go_on) if name == "logs"]
     assert "\n".join(said) + "\n" == "".join(lines)
+
+
+def test_one_whose_audio_is_deleted_ends_in_an_error(house: House) -> None:
+    """Before, with an output of no characters, as if it had made that."""
+    house.records.finish(house.begin(), Status.SUCCEEDED)
+    house.output = None
+    assert house.said(lambda number: None) == [
+        ("error", json.dumps({"detail": DELETED})),
+        ("done", '{"reason": "error"}'),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,12 @@ def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
     assert "application/json" in problems_of(body)["body"]
 
 
+def test_a_form_is_told_to_be_no_json_and_is_not_quoted() -> None:
+    """Before: is b'------WebKit…'."""
+    told = problems_of(b'------WebKit\r\nContent-Disposition: form-data; name="prompt"\r\n')["body"]
+    assert told.startswith("is not sent as JSON; it must be a JSON object. Send ")
+
+
 @pytest.mark.parametrize("prompt", [None, "", " \n\t", 5, ["rain"], {"text": "rain"}, "half \ud83d"])
 def test_a_prompt_must_be_words(prompt: Any) -> None:
     assert list(problems_of({"prompt": prompt})) == ["prompt"]

@@ -53,6 +53,15 @@ def test_the_result_streams_with_ranges(alice: httpx.Client) -> None:
     assert_refused(alice.get(url, headers={"Range": "bytes=99999999-"}), 416)
 
 
+def test_the_head_of_a_result_says_how_long_it_is(alice: httpx.Client, bob: httpx.Client) -> None:
+    result = ended(alice, started(alice))["urls"]["result"]
+    whole, head = alice.get(result), alice.head(result)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-length", "content-type", "accept-ranges", "etag"):
+        assert head.headers[name] == whole.headers[name]
+    assert bob.head(result).status_code == 404
+
+
 def test_the_status_can_be_posted_for(alice: httpx.Client) -> None:
     task = ended(alice, started(alice))
     posted = alice.post(task["urls"]["status"]).json()["data"]

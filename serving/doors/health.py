@@ -18,12 +18,14 @@ RETRY_SECONDS = "5"
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health() -> dict[str, str]:
     """The process answers; whether it can work is said by /ready. Restart it when this fails."""
     return {"status": "alive"}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(service: ServiceDep) -> dict[str, str]:
     """Whether what is accepted now is kept and soon begun. Send no callers while this fails.

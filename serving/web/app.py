@@ -10,7 +10,6 @@ from anyio import to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
@@ -28,7 +27,7 @@ from serving.realtime import socket as realtime
 from serving.service import Service
 from serving.settings import LOOPBACK, Settings
 from serving.storage.records import KeyConflict
-from serving.web.cross_site import OwnPagesOnly
+from serving.web.cross_site import OwnNamesOnly, OwnPagesOnly
 from serving.web.gate import Gate
 from serving.web.metrics import Metrics
 from serving.web.middleware import BodyLimit, RequestLog, RequestMetrics
@@ -108,8 +107,7 @@ def _surround(app: FastAPI, settings: Settings, keys: Keys) -> None:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     if keys.entries is None:
         app.add_middleware(OwnPagesOnly, origins=origins)
-        # Else any page could call through its visitors' browsers, by a name of its own that leads to this machine.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=_own_names(settings), www_redirect=False)
+        app.add_middleware(OwnNamesOnly, names=_own_names(settings))
     app.add_middleware(RequestLog, answer=answer)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)
 
@@ -126,7 +124,8 @@ def _most_bytes(upload_bytes: int, scope: Scope) -> int:
 def _own_names(settings: Settings) -> list[str]:
     """Under which a service without tokens is called."""
     public = urlsplit(settings.public_url).hostname
-    return [*LOOPBACK, "[::1]", *([public] if public else [])]
+    local = [f"[{name}]" if ":" in name else name for name in LOOPBACK]
+    return [*local, *([f"[{public}]" if ":" in public else public] if public else [])]
 
 
 def _answer_405(request: Request, error: Exception) -> Response:

@@ -29,6 +29,15 @@ _TITLES = {
 }  # fmt: skip
 # Of what OpenAI's clients ask; a model of Replicate's has an owner before its name.
 _OPENAI_PATHS = re.compile(r"/v1/(?:audio/|realtime).*|/v1/models/[^/]+", re.DOTALL)
+# Instead of pydantic's, which name no way out; by its types of error, with its names of the limits.
+_WORDS = {
+    "extra_forbidden": "is no field that is taken here. Leave it out, or write it as /openapi.json has it.",
+    "string_too_long": "has {length} characters; at most {max_length} are taken. Shorten it, or send it in parts.",
+    "string_too_short": "has {length} characters; at least {min_length} are needed.",
+    "greater_than_equal": "is {given}; at least {ge:g} is needed.",
+    "less_than_equal": "is {given}; at most {le:g} is taken.",
+    "literal_error": "is {given}; write {expected}.",
+}
 AGAIN_SECONDS = 5  # Retry-After where the caller's own predictions are in the way, or the database is away
 
 
@@ -90,7 +99,13 @@ def _said(detail: Mapping[str, Any]) -> str:
         return "is missing. Send a value."
     if detail["type"] == "json_invalid":
         return f"{detail['msg']}."
+    if words := _WORDS.get(detail["type"]):
+        return words.format(**detail.get("ctx", {}), length=_length(detail["input"]), given=shown(detail["input"]))
     return f"is {shown(detail['input'])}. {detail['msg']}."
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else 0
 
 
 def answer(request: Request, error: Exception) -> JSONResponse:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 from starlette.concurrency import run_in_threadpool
 
+from serving.kept_audio import DELETED
 from serving.service import Service
 from serving.storage.current import current
 from serving.storage.prediction import Prediction, Status
@@ -60,10 +61,14 @@ async def _next(prediction: Prediction, service: Service, attempt: int, logs: st
 async def _ends(now: Prediction, service: Service) -> list[tuple[str, str]]:
     if now.status is Status.SUCCEEDED:
         shown = await run_in_threadpool(service.json.show, now)
-        return [("output", shown["output"] or ""), ("done", "{}")]
+        return [("output", shown["output"]), ("done", "{}")] if shown["output"] else _error(DELETED)
     if now.status is Status.FAILED:
-        return [("error", json.dumps({"detail": now.error})), ("done", json.dumps({"reason": "error"}))]
+        return _error(now.error)
     return [("done", json.dumps({"reason": str(Status.CANCELED)}))]
+
+
+def _error(detail: str | None) -> list[tuple[str, str]]:
+    return [("error", json.dumps({"detail": detail})), ("done", json.dumps({"reason": "error"}))]
 
 
 def _event(name: str, data: str, now: Prediction, number: int) -> str:

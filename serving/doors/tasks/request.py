@@ -58,13 +58,15 @@ def _object(field: str, value: Any) -> dict[str, Any]:
     """Its members but for those that are null."""
     if not isinstance(value, dict):
         hint = ' Send {"prompt": "…"} with Content-Type: application/json.' if field == "body" else ""
-        raise InvalidRequest(field, f"is {shown(value)}; it must be a JSON object.{hint}")
+        # Bytes: by its Content-Type the body is a form, or anything else but JSON.
+        what = "is not sent as JSON" if isinstance(value, bytes) else f"is {shown(value)}"
+        raise InvalidRequest(field, f"{what}; it must be a JSON object.{hint}")
     refuse_members(value, field)
     return {name: member for name, member in value.items() if member is not None}
 
 
 def _configs(value: Any) -> dict[str, Any]:
-    """An object, or one written as a string: forms can send no other."""
+    """An object, or one written as a string, as some clients of this API keep it."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -8,7 +8,7 @@ import re
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Header, Query
+from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import WithJsonSchema
 from starlette.exceptions import HTTPException
@@ -19,9 +19,10 @@ from serving.doors.tasks.task_json import TaskJson, TaskState, envelope, error_o
 from serving.intake import Submission
 from serving.service import Service
 from serving.storage.database import DATABASE_AWAY, in_short
+from serving.storage.files import File
 from serving.storage.prediction import Prediction
 from serving.web import response_schemas
-from serving.web.file_answer import RangeHeader, send
+from serving.web.file_answer import RangeHeader, head_of, send
 from serving.web.gate import CallerName, CreatorName, ServiceDep
 from serving.web.json_bodies import JsonRoute
 from serving.web.middleware import started_at
@@ -66,6 +67,17 @@ def status(task_id: str, service: ServiceDep, owner: CallerName, started: Starte
 )
 def result(task_id: str, service: ServiceDep, owner: CallerName, byte_range: RangeHeader = None) -> StreamingResponse:
     """The audio. Ranges of bytes too."""
+    return send(_result(service, task_id, owner), service, byte_range)
+
+
+@router.head("/audio_generation/{task_id}/result", include_in_schema=False)
+def head(task_id: str, service: ServiceDep, owner: CallerName) -> Response:
+    """What `result` would answer with, its bytes left where they are."""
+    return head_of(_result(service, task_id, owner))
+
+
+def _result(service: Service, task_id: str, owner: str) -> File:
+    """Raises 410 where it has been deleted, and 409 where there is none."""
     task = _found(service, task_id, owner)
     file = _json(service).result(task)
     state = state_of(task, file)
@@ -74,7 +86,7 @@ def result(task_id: str, service: ServiceDep, owner: CallerName, byte_range: Ran
     if file is None:
         because = f": {error}" if (error := error_of(task)) else ". A result is there once it is SUCCEEDED."
         raise HTTPException(409, f"Task {task.id} has no result, it is {state}{because}")
-    return send(file, service, byte_range)
+    return file
 
 
 @router.delete("/audio_generation/{task_id}", **response_schemas.gives(response_schemas.TaskAnswer, errors=(409,)))
