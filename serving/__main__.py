@@ -19,7 +19,7 @@ from models.engine import Engine
 from models.engine_pool import EnginePool, capacity_from
 from models.errors import InvalidRequest, ParleyError, WeightsError
 from models.weights import is_out_of_reach, load_manifest
-from serving.access import check_name, hash_token, new_token
+from serving.access import CREATE, METRICS, READ, check_name, hash_token, new_token, read_scopes
 from serving.catalog import DIA
 from serving.cog.backend import CogBackend
 from serving.intake import Lacks
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes whole URLs, signatures and all
     try:
         if command == "token":
-            return _token(options["name"])
+            return _token(options["name"], options["scopes"])
         settings = Settings.from_environ(os.environ, **options)
         load = partial(load_backends, settings)
         return work(settings, load) if command == "worker" else serve(settings, load, lacks_of(settings))
@@ -109,9 +109,13 @@ def _engine() -> Engine:
     return Engine(pipeline)
 
 
-def _token(name: str) -> int:
+def _token(name: str, scopes: str | None) -> int:
     token = new_token()
-    print(f"{check_name(name)} {hash_token(token)}")
+    line = [check_name(name), hash_token(token)]
+    if scopes is not None:
+        read_scopes(scopes)
+        line.append(scopes)
+    print(*line)
     print(f"The token, shown this once: {token}", file=sys.stderr)
     return 0
 
@@ -123,7 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("web", parents=[shared], help="HTTP, the queue and the model (the default)")
     commands.add_parser("worker", parents=[shared], help="only work on the queue")
-    commands.add_parser("token", help="draw a token for a caller").add_argument("name")
+    token = commands.add_parser("token", help="draw a token for a caller")
+    token.add_argument("name")
+    token.add_argument(
+        "--scopes", help=f"what it is for: {CREATE}, {METRICS}, both with a comma, or {READ} (default: both)"
+    )
     _add_settings(parser)
     return parser
 

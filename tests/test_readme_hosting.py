@@ -55,7 +55,7 @@ def test_every_option_and_variable_that_is_named_is_there() -> None:
         set(re.findall(r"--[a-z][a-z-]+", HOSTING)),
         set(re.findall(r"\b(?:PARLEY|CHAT)_[A-Z_]+|\bDATABASE_URL", HOSTING)),
     )
-    assert {"--no-auth", "--tokens-file"} <= named[0] <= options | {"--help"}
+    assert {"--no-auth", "--tokens-file"} <= named[0] <= options | {"--help", "--scopes"}  # the last is of `token`
     assert (
         {"PARLEY_PUBLIC_URL", "DATABASE_URL", "CHAT_BASE_URL", "CHAT_MODEL", "CHAT_API_KEY", "CHAT_SECONDS"}
         <= named[1]

@@ -73,7 +73,8 @@ def test_every_operation_has_a_short_name_of_its_own_and_says_who_may_call(descr
         ("files.download", {"200", "206", "404", "416", "422", "500", "503"}),
         ("tasks.result", {"200", "206", "401", "404", "409", "410", "416", "422", "429", "500", "503"}),
         ("tasks.cancel", {"200", "401", "404", "409", "429", "500", "503"}),
-        ("speech.create", {"200", "400", "401", "413", "429", "500", "503"}),
+        ("speech.create", {"200", "400", "401", "403", "413", "429", "500", "503"}),
+        ("health.metrics", {"200", "401", "403", "429", "500", "503"}),
     ],
 )
 def test_a_route_is_described_with_the_errors_it_is_declared_with(

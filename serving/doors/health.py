@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from serving.service import Service
 from serving.web import response_schemas
-from serving.web.gate import ServiceDep, caller
+from serving.web.gate import ServiceDep, overseer
 from serving.web.metrics import Metrics
 
 DATABASE_SECONDS = 3.0  # a database that takes longer for nothing is away
@@ -44,9 +44,9 @@ async def ready(service: ServiceDep) -> dict[str, str]:
     return {"status": "ready"} | ({"unserved": ", ".join(unserved)} if unserved else {})
 
 
-@router.get("/metrics", dependencies=[Depends(caller)], **response_schemas.gives_bytes("text/plain", 200))
+@router.get("/metrics", dependencies=[Depends(overseer)], **response_schemas.gives_bytes("text/plain", 200))
 async def metrics(request: Request) -> Response:
-    """For Prometheus."""
+    """For Prometheus. Of all callers together, so the token needs the scope for it."""
     found: Metrics = request.app.state.metrics
     return Response(await run_in_threadpool(found.text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -1,8 +1,10 @@
 """What is served, as both Replicate's clients and OpenAI's ask for it: models, versions, input schemas."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.exceptions import HTTPException
 
 from serving.catalog import DIA, OWNER, Served, ServedModel
@@ -11,7 +13,7 @@ from serving.doors.speech.request import openai_models
 from serving.prediction_json import moment
 from serving.service import Service
 from serving.web import response_schemas
-from serving.web.gate import ServiceDep, caller
+from serving.web.gate import CallerName, ServiceDep, caller, gate_of
 
 RELEASED = 1_767_225_600  # 2026-01-01, seconds since 1970: both forms want a time of creation
 COG_VERSION = "0.23.1"
@@ -21,14 +23,25 @@ SortedBy = Literal["model_created_at", "latest_version_created_at"]
 Digits = Annotated[str, Path(examples=[DIA.version])]
 
 
+def _run_count(request: Request, service: ServiceDep, owner: CallerName) -> Callable[[str], int]:
+    """How often a model has run: for everybody, if the caller may know that; else for them, as far as it is kept."""
+    if gate_of(request).oversees(request):
+        return service.tallies.count_of
+    return partial(service.history.count, owner)
+
+
+RunCount = Annotated[Callable[[str], int], Depends(_run_count)]
+
+
 @router.get("", **response_schemas.gives(response_schemas.ModelPage))
 def every(
     service: ServiceDep,
+    runs: RunCount,
     sort_by: SortedBy = "latest_version_created_at",
     sort_direction: Literal["asc", "desc"] = "desc",
 ) -> dict[str, Any]:
     """All of them: `data` is OpenAI's list, `results` Replicate's page. All are as old, so each order is theirs."""
-    shown = [_model(model, service) for model in service.models.values()]
+    shown = [_model(model, service, runs) for model in service.models.values()]
     data = [_openai_model(name) for name in _openai_names(service.models)]
     return {"object": "list", "data": data, "results": shown, "next": None, "previous": None}
 
@@ -43,8 +56,8 @@ def openai_model(name: ModelName, service: ServiceDep) -> dict[str, Any]:
 
 
 @router.get("/{owner}/{name}", **response_schemas.gives(response_schemas.Model))
-def one(owner: ModelOwner, name: ModelName, service: ServiceDep) -> dict[str, Any]:
-    return _model(named(owner, name, service.models), service)
+def one(owner: ModelOwner, name: ModelName, service: ServiceDep, runs: RunCount) -> dict[str, Any]:
+    return _model(named(owner, name, service.models), service, runs)
 
 
 @router.get("/{owner}/{name}/versions", **response_schemas.gives(response_schemas.VersionPage))
@@ -70,7 +83,7 @@ def _versioned(owner: str, name: str, version: str, served: Served) -> ServedMod
     return model
 
 
-def _model(model: ServedModel, service: Service) -> dict[str, Any]:
+def _model(model: ServedModel, service: Service, runs: Callable[[str], int]) -> dict[str, Any]:
     return {
         "url": service.links.base,
         "owner": model.full_name.partition("/")[0],
@@ -81,7 +94,7 @@ def _model(model: ServedModel, service: Service) -> dict[str, Any]:
         "github_url": None,
         "paper_url": None,
         "license_url": model.license_url,
-        "run_count": service.tallies.count_of(model.full_name),
+        "run_count": runs(model.full_name),
         "cover_image_url": None,
         "default_example": None,
         "latest_version": _version(model),

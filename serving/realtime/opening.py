@@ -6,7 +6,7 @@ OpenAI's service lets everybody in and refuses afterwards, with an event and a c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from serving.access import NotAllowed
+from serving.access import NotAllowed, NotInScope
 from serving.rate_limit import RateLimited
 from serving.realtime.beta import BetaDialect
 from serving.realtime.client_secrets import Grant, granted
@@ -79,11 +79,13 @@ def let_in(opening: Opening, gate: Gate, secret: bytes) -> Grant:
         if (grant := granted(authorization, secret)) is not None:
             gate.requests.count(grant.owner)
             return grant
-        owner = gate.caller(authorization)
+        owner = gate.converse(authorization)
     except NotAllowed as error:
         code = "invalid_api_key" if authorization else None
         reason = "invalid_request_error" + (f".{code}" if code else "")
         raise Refused(Fault(code, str(error)), NO_KEY, reason) from error
+    except NotInScope as error:
+        raise Refused(Fault("insufficient_permissions", str(error)), NO_KEY, "invalid_request_error") from error
     except RateLimited as error:
         raise too_many(error) from error
     return Grant(owner, 0, opening.settings(), opening.names_model)

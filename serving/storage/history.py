@@ -47,6 +47,12 @@ class History:
         rows = older[:limit]
         return Page(rows, has_newer=bool(rows) and after is not None, has_older=len(older) > limit)
 
+    def count(self, owner: str, model: str) -> int:
+        """How many of the owner's are kept, by the model's full name."""
+        theirs = (table.c.owner == owner, table.c.model == model)
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).where(*theirs)).scalar_one()
+
     def queue_positions(self, of: Sequence[Prediction]) -> dict[str, int]:
         """By the id of each that waits: 1 for the next of its model to be begun."""
         waiting = [p for p in of if p.status is Status.STARTING]

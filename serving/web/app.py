@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from models.errors import ParleyError
-from serving.access import Keys, NotAllowed
+from serving.access import Keys, NotAllowed, NotInScope
 from serving.doors import files, health, models, voices
 from serving.doors.predictions import audio, webhook_secret
 from serving.doors.predictions import routes as predictions
@@ -54,7 +54,7 @@ BODY_OVERHEAD = 1 << 20  # bytes around an uploaded file
 DATA_URI_SHARE = 4 / 3  # base64 is longer than what it stands for
 WITH_DATA_URIS = ("/v1/predictions", "/v1/models/", "/ai/")  # paths of doors whose inputs may be files
 
-_ANSWERED = (ParleyError, NotAllowed, RateLimited, KeyConflict, HTTPException, RequestValidationError)
+_ANSWERED = (ParleyError, NotAllowed, NotInScope, RateLimited, KeyConflict, HTTPException, RequestValidationError)
 
 
 def create_app(service: Service, keys: Keys) -> FastAPI:

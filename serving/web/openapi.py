@@ -18,6 +18,7 @@ METHODS = ("get", "post", "put", "patch", "delete")  # a name that two operation
 ERRORS = {
     400: "The body cannot be read.",
     401: "No token, or none that is known here.",
+    403: "The token is not for this: it lacks a scope.",
     404: "There is none of yours.",
     409: "Not as it is now.",
     410: "It has been deleted.",
@@ -107,8 +108,10 @@ def _name(operation: Operation) -> str:
 def _statuses(path: str, operation: Operation) -> Iterator[int]:
     """Of the errors that it may give: those that every route of its kind may, and those it is declared with."""
     yield from (500, 503)
-    if operation.get("security"):
+    if security := operation.get("security"):
         yield from (401, 429)
+        if any(scopes for requirement in security for scopes in requirement.values()):
+            yield 403
     if "{" in path:
         yield 404
     if "requestBody" in operation:

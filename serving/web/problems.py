@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from models.errors import InvalidRequest, ParleyError, printable, shown
-from serving.access import NotAllowed
+from serving.access import NotAllowed, NotInScope
 from serving.doors.tasks.task_json import envelope
 from serving.rate_limit import RateLimited
 from serving.storage.database import DATABASE_AWAY, in_short
@@ -62,6 +62,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(429, str(error), headers={"Retry-After": str(error.seconds)})
         case NotAllowed():
             return Problem(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+        case NotInScope():
+            return Problem(403, str(error))
         case KeyConflict():
             text = "was used for another request. Use a new one for each request, the same one only to repeat it."
             return Problem(422, f"Idempotency-Key: {text}", (("Idempotency-Key", text),))
@@ -138,7 +140,7 @@ def speech_error(problem: Problem) -> dict[str, Any]:
     """As OpenAI answers."""
     kinds = {401: "authentication_error", 429: "rate_limit_error"}
     kind = kinds.get(problem.status, "invalid_request_error" if problem.status < 500 else "server_error")
-    codes = {401: "invalid_api_key", 404: "not_found", 429: "rate_limit_exceeded"}
+    codes = {401: "invalid_api_key", 403: "insufficient_permissions", 404: "not_found", 429: "rate_limit_exceeded"}
     param = problem.fields[0][0] if problem.fields else None
     message = " ".join(f"{name} {text}" for name, text in problem.fields) or problem.detail
     code = codes.get(problem.status, "invalid_value" if param else None)
