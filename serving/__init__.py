@@ -5,7 +5,8 @@ The way of a prediction:
     HTTP request
       web.middleware                                  timed (web.metrics), given an id, bounded in bytes
       web.app: one router of doors/ answers
-      web.json_bodies, web.gate (access, rate_limit)  not too many values; token → owner's name, or 401 / 429
+      web.json_bodies, web.form_fields                not too many values; no field of a form that is not declared
+      web.gate (access, rate_limit)                   token → owner's name, or 401 / 403 / 429
     a door turns its own words into one Submission
       doors/predictions                     door 2    Replicate's JSON
       doors/tasks                           door 3    {"prompt", "configs"}
