@@ -143,7 +143,7 @@ def _gone(field_name: str, file_id: str) -> InvalidRequest:
     return InvalidRequest(field_name, f"is a link to the file {file_id}, which is gone. Upload it again.")
 
 
-def check(model: ServedModel, given: Mapping[str, Any], lacks: Lacks) -> None:
+def check(model: ServedModel, given: Mapping[str, Any], lacks: Lacks = lambda checkpoint: False) -> None:
     """All that can be said of the inputs without their files, and without work. Raises InvalidRequest."""
     if problems := [*half_characters(given)]:  # in links too, in whose place others stand below
         raise InvalidRequest.of(problems)
