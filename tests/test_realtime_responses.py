@@ -175,6 +175,24 @@ def test_two_items_are_the_two_speakers_of_a_dialogue(client: Client) -> None:
     assert len(order.prompt.audio) == 44 + round(1.8 * 48_000)  # 0.3 s between them
 
 
+def test_items_that_are_longer_than_a_voice_are_each_cut_and_heard_anew(client: Client) -> None:
+    """Joined and then cut, the second would be lost."""
+    client.listens_by_hand()
+    buzz, pause = np.tile(np.array([LOUD, -LOUD], np.int16), 48_000), np.zeros(12_000, np.int16)  # 4 s and 0.5 s
+    said = base64.b64encode(np.concatenate([buzz, pause, buzz]).tobytes()).decode()
+    ids = []
+    for _ in range(2):
+        client.says("input_audio_buffer.append", audio=said)
+        ids.append(client.says("input_audio_buffer.commit")[0]["item_id"])
+    speak(client, audio={"output": {"voice": {"id": ",".join(ids)}}}, input=[text("[S1] Hello. [S2] Hi!")])
+    (order,) = client.workers.orders
+    assert order.prompt is not None
+    assert order.prompt.transcript == "[S1] Good morning. [S2] Good morning."
+    cut = 4.15  # in the pause
+    assert len(order.prompt.audio) == pytest.approx(44 + (2 * cut + 0.3) * 48_000, abs=1500)
+    assert [length / 16_000 for length, _ in client.workers.heard] == pytest.approx([cut, cut], abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("voice", "message"),
     [

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.audio.stretch import time_stretch
+from models.inputs import LONGEST_TOKENS
 from models.request import AudioChunk, GenerationStatus
 from serving.realtime.audio_formats import FORMATS, PCM, WireFormat
 from serving.realtime.speech import speak
@@ -32,11 +33,12 @@ class Cutter:
     """An engine that makes this sound, cut at these samples, with an empty chunk last."""
 
     def __init__(self, made: np.ndarray, cuts: list[int]) -> None:
-        self.pipeline = SimpleNamespace(name="cutter", sample_rate=MADE_RATE)
+        self.pipeline = SimpleNamespace(name="cutter", sample_rate=MADE_RATE, frame_rate=MADE_RATE / 512)
         self._pieces = [*np.split(made, sorted(cuts), axis=1), made[:, :0]]
 
     @contextmanager
     def stream(self, request: Any) -> Iterator[Iterator[AudioChunk]]:
+        assert request.sampling_params.max_new_tokens == LONGEST_TOKENS, "with fewer, longer texts are refused, not cut"
         yield map(self._chunk, range(len(self._pieces)))
 
     def _chunk(self, number: int) -> AudioChunk:
@@ -68,6 +70,24 @@ def test_sound_in_pieces_is_the_whole(cuts: list[int], speed: float, wire: WireF
     whole, pieces = spoken([], speed, wire), spoken(cuts, speed, wire)
     assert len(whole) == pytest.approx(SECONDS / speed * wire.rate, abs=2)
     assert wire.encode(pieces) == wire.encode(whole)
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.0])
+@pytest.mark.parametrize("cuts", [[], [512 * 30], [512 * 30 - 1, 512 * 30 + 1], [100, 20_000, 20_001]])
+def test_what_is_longer_than_a_limit_is_cut_there_however_it_is_made(cuts: list[int], speed: float) -> None:
+    order = SpeechOrder("one", "[S1] Hello.", None, PCM, speed, most_tokens=30)
+    engine: Any = Cutter(voice(), cuts)
+    *early, last = speak(order, engine)
+    assert not any(piece.cut_short for piece in early)
+    assert (last.cut_short, last.tokens) == (True, 30)
+    heard = np.concatenate([piece.samples for piece in (*early, last)])
+    np.testing.assert_array_equal(heard, spoken([], speed, PCM, voice()[:, : 512 * 30]))
+
+
+def test_what_just_fits_a_limit_is_whole() -> None:
+    order = SpeechOrder("one", "[S1] Hello.", None, PCM, most_tokens=30)
+    engine: Any = Cutter(voice()[:, : 512 * 30], [512])
+    assert not any(piece.cut_short for piece in speak(order, engine))
 
 
 def test_a_sample_at_a_time_is_the_whole() -> None:

@@ -8,6 +8,7 @@ a process that has a model speaks with that.
 import asyncio
 import hashlib
 import io
+import math
 from collections.abc import Generator
 from contextlib import ExitStack
 
@@ -76,17 +77,18 @@ def _spoken(order: SpeechOrder, heard: LoopStream[Piece | Prediction]) -> Genera
                 yield _last(piece, seconds, rendering)
                 return
             if rendering is None:
-                rendering = stack.enter_context(WireRendering(piece.sample_rate, order.wire.rate, order.speed))
+                most = math.inf if order.most_tokens is None else order.most_tokens / DIA.tokens_per_second
+                rendering = WireRendering(piece.sample_rate, order.wire.rate, order.speed, most)
+                stack.enter_context(rendering)
             audio = samples_of(piece.pcm)
-            most = None if order.most_tokens is None else order.most_tokens / DIA.tokens_per_second - seconds
-            if most is not None and audio.shape[1] / piece.sample_rate >= most:
-                samples = rendering.push(audio[:, : round(most * piece.sample_rate)])
-                assert order.most_tokens is not None
-                yield Spoken(np.concatenate([samples, rendering.flush()]), 1.0, order.most_tokens, cut_short=True)
-                return
+            samples = rendering.push(audio)
             seconds += audio.shape[1] / piece.sample_rate
             share = min(LIKELY_SHARE, seconds / estimate_seconds(order.text))
-            yield Spoken(rendering.push(audio), share, round(seconds * DIA.tokens_per_second))
+            if rendering.is_cut:
+                assert order.most_tokens is not None
+                yield Spoken(np.concatenate([samples, rendering.flush()]), share, order.most_tokens, cut_short=True)
+                return
+            yield Spoken(samples, share, round(seconds * DIA.tokens_per_second))
 
 
 def _last(ended: Prediction, seconds: float, rendering: WireRendering | None) -> Spoken:

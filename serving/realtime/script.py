@@ -8,14 +8,17 @@ aloud.
 import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 import numpy as np
 import soundfile
 import soxr
 
+from models.audio.silence import cut_at_pause
 from models.dia.normalise import normalise
 from models.errors import InvalidRequest
-from serving.realtime.audio_formats import to_sound
+from models.request import AudioGenerationRequest
+from serving.realtime.audio_formats import Samples, to_sound
 from serving.realtime.conversation import Conversation, Item
 from serving.realtime.settings import VoiceId
 from serving.realtime.workers import NamedVoice, VoicePrompt
@@ -24,6 +27,7 @@ from serving.storage.voices import BUILT_IN, ID_PREFIX
 SPEAKERS = tuple(BUILT_IN.values())  # "[S1]", "[S2]"
 BETWEEN_SECONDS = 0.3  # of silence between two speakers of one prompt
 PROMPT_RATE = 24_000  # Hz, of items as recordings
+PROMPT_SECONDS = AudioGenerationRequest.max_audio_prompt_seconds  # that a model listens to
 
 Words = Callable[[Item], Future[str]]  # of an item's audio
 
@@ -70,16 +74,44 @@ def items_named(voice: str | VoiceId, conversation: Conversation) -> list[Item]:
     return [item for item in found if item is not None]
 
 
-def voice_of_items(items: Sequence[Item], words: Iterable[str]) -> NamedVoice:
-    """Recordings of one speaker or two, one after the other, with what each says. Raises InvalidRequest."""
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Of an item, as a voice. is_cut: it is not all of the item, whose words are no longer its own."""
+
+    item: Item
+    samples: Samples
+    rate: int
+    is_cut: bool = False
+
+
+def recordings_of(items: Sequence[Item]) -> list[Recording]:
+    """Each cut at a pause to its share of what a model listens to, so that it need not cut what comes last.
+
+    Raises InvalidRequest.
+    """
+    share = (PROMPT_SECONDS - BETWEEN_SECONDS * (len(items) - 1)) / max(len(items), 1)
+    return [_recording_of(item, share) for item in items]
+
+
+def _recording_of(item: Item, most_seconds: float) -> Recording:
+    part = item.audio
+    if part is None or part.samples is None or part.wire is None:
+        raise InvalidRequest("voice", f"is item {item.id!r}, whose audio is not kept any more.")
+    samples, rate = part.samples, part.wire.rate
+    if len(samples) <= most_seconds * rate:
+        return Recording(item, samples, rate)
+    beginning = to_sound(samples[: round((most_seconds + 1) * rate)])  # and what tells a pause at the limit
+    kept = cut_at_pause(beginning[np.newaxis], rate, most_seconds).shape[1]
+    return Recording(item, samples[:kept], rate, is_cut=True)
+
+
+def voice_of_recordings(recordings: Sequence[Recording], words: Iterable[str]) -> NamedVoice:
+    """Of one speaker or two, one after the other, with what each says. Raises InvalidRequest."""
     sounds, said = [], []
-    for item, speaker, text in zip(items, SPEAKERS, words, strict=False):
-        part = item.audio
-        if part is None or part.samples is None or part.wire is None:
-            raise InvalidRequest("voice", f"is item {item.id!r}, whose audio is not kept any more.")
+    for recording, speaker, text in zip(recordings, SPEAKERS, words, strict=False):
         if not text.strip():
-            raise InvalidRequest("voice", f"is item {item.id!r}, in which no word was understood.")
-        sounds.append(_at_prompt_rate(part.samples, part.wire.rate))
+            raise InvalidRequest("voice", f"is item {recording.item.id!r}, in which no word was understood.")
+        sounds.append(_at_prompt_rate(recording.samples, recording.rate))
         said.append(with_speaker(text.strip(), speaker))
     pause = np.zeros(round(BETWEEN_SECONDS * PROMPT_RATE), np.float32)
     whole = sounds[0] if len(sounds) == 1 else np.concatenate([sounds[0], pause, sounds[1]])

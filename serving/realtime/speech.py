@@ -4,6 +4,7 @@ Not through the queue of predictions: nobody looks back at what a socket has sai
 heard as a pause. What leaves is what the engine makes, at another speed if that is wished, at the rate of the wire.
 """
 
+import math
 from collections.abc import Generator
 from contextlib import ExitStack
 
@@ -11,8 +12,7 @@ import numpy as np
 
 from models.engine import Engine
 from models.inputs import LONGEST_TOKENS
-from models.request import AudioChunk, AudioGenerationRequest, GenerationStatus, SamplingParams
-from serving.realtime.audio_formats import Samples
+from models.request import AudioGenerationRequest, GenerationStatus, SamplingParams
 from serving.realtime.wire_rendering import WireRendering
 from serving.realtime.workers import SpeechOrder, Spoken
 
@@ -26,18 +26,22 @@ def speak(order: SpeechOrder, engine: Engine) -> Generator[Spoken]:
         input=order.text,
         audio_prompt=order.prompt.audio if order.prompt else None,
         audio_prompt_transcription=order.prompt.transcript if order.prompt else "",
-        sampling_params=SamplingParams(max_new_tokens=order.most_tokens or LONGEST_TOKENS),
+        sampling_params=SamplingParams(
+            max_new_tokens=LONGEST_TOKENS
+        ),  # fewer would be refused: what is to be cut is cut here
         buffer_speech_tokens=order.continues,
     )
     with ExitStack() as stack:
-        rendering = stack.enter_context(WireRendering(pipeline.sample_rate, order.wire.rate, order.speed))
+        most_seconds = math.inf if order.most_tokens is None else order.most_tokens / pipeline.frame_rate
+        rendering = WireRendering(pipeline.sample_rate, order.wire.rate, order.speed, most_seconds)
+        stack.enter_context(rendering)
         for chunk in stack.enter_context(engine.stream(request)):
             samples = rendering.push(chunk.audio)
-            if chunk.is_done:
+            if chunk.is_done or rendering.is_cut:
                 samples = np.concatenate([samples, rendering.flush()])
-            yield _spoken(samples, chunk)
-
-
-def _spoken(samples: Samples, chunk: AudioChunk) -> Spoken:
-    cut_short = chunk.status is GenerationStatus.MAXIMUM_LENGTH
-    return Spoken(samples, chunk.progress, chunk.steps_executed, chunk.buffer_speech_tokens, cut_short)
+            if rendering.is_cut:
+                assert order.most_tokens is not None
+                yield Spoken(samples, chunk.progress, order.most_tokens, cut_short=True)
+                return
+            cut_short = chunk.status is GenerationStatus.MAXIMUM_LENGTH
+            yield Spoken(samples, chunk.progress, chunk.steps_executed, chunk.buffer_speech_tokens, cut_short)

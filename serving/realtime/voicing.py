@@ -10,10 +10,11 @@ from functools import partial
 
 from models.request import Codes
 from serving.realtime.conversation import Conversation
+from serving.realtime.ear import hearable
 from serving.realtime.response import Response
-from serving.realtime.script import items_named, voice_of_items, with_speaker
+from serving.realtime.script import Recording, items_named, recordings_of, voice_of_recordings, with_speaker
 from serving.realtime.settings import VoiceId
-from serving.realtime.transcribing import Transcribing
+from serving.realtime.transcribing import SILENTLY, Transcribing
 from serving.realtime.workers import NamedVoice, SpeechOrder, Spoken, Workers
 
 
@@ -34,11 +35,20 @@ class Voicing:
     def voice_of(self, response: Response) -> NamedVoice:
         """May wait for what an item says. Raises InvalidRequest."""
         with self._lock:
-            items = items_named(response.voice, self._conversation)
-            words = [self._transcribing.words_of(item) for item in items]
-        if items:
-            return voice_of_items(items, [future.result() for future in words])
+            recordings = recordings_of(items_named(response.voice, self._conversation))
+            words = [None if one.is_cut else self._transcribing.words_of(one.item) for one in recordings]
+        if recordings:
+            pairs = zip(recordings, words, strict=True)
+            return voice_of_recordings(
+                recordings, [told.result() if told is not None else self._heard(one) for one, told in pairs]
+            )
         return self._workers.voice(response.voice if isinstance(response.voice, str) else response.voice.id)
+
+    def _heard(self, recording: Recording) -> str:
+        """What is left of the words of an item when it is cut."""
+        sound = hearable(recording.samples, recording.rate)
+        segments = self._workers.transcribe(sound, SILENTLY, with_tokens=False)
+        return " ".join(segment.text.strip() for segment in segments)
 
     def speak(self, response: Response, text: str, voice: NamedVoice) -> Generator[Spoken]:
         """Blocks; closing it stops the speech. Raises ParleyError."""
