@@ -175,3 +175,12 @@ def test_a_refused_temperature_is_not_shown() -> None:
     assert client.says("session.update", session={"temperature": 1.1, "bogus": 1})[0]["type"] == "error"
     (updated,) = client.says("session.update", session={})
     assert updated["session"]["temperature"] == 0.8
+
+
+@pytest.mark.parametrize("transcribes", [False, True])
+def test_turn_detection_without_a_type_is_the_one_that_was_known_first(transcribes: bool) -> None:
+    client = Client(beta=True, settings=TranscriptionSettings(type="transcription") if transcribes else None)
+    kind = "transcription_session.update" if transcribes else "session.update"
+    (updated,) = client.says(kind, session={"turn_detection": {"threshold": 0.4}})
+    detection = updated["session"]["turn_detection"]
+    assert (detection["type"], detection["threshold"]) == ("server_vad", 0.4)

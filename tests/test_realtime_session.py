@@ -452,3 +452,16 @@ def test_the_beta_dialect_has_its_own_words_for_the_same_things() -> None:
     ]  # fmt: skip
     error = client.says("session.update", session={"turn_detection": {"type": "server_vad", "threshold": 3}})[0]
     assert error["error"]["param"] == "session.turn_detection.threshold"
+
+
+def test_items_that_go_because_there_are_too_many_are_told_as_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.realtime.conversation.MOST_ITEMS", 2)
+    client = Client()
+    told = []
+    for number in range(4):
+        content = [{"type": "input_text", "text": "Hello."}]
+        item = {"type": "message", "role": "user", "id": f"item_{number}", "content": content}
+        told += client.says("conversation.item.create", item=item)
+    gone = [event["item_id"] for event in told if event["type"] == "conversation.item.deleted"]
+    assert gone == ["item_0", "item_1"]
+    assert client.error("conversation.item.retrieve", item_id="item_0")["code"] == "item_retrieve_invalid_item_id"

@@ -120,7 +120,7 @@ class BetaDialect:
         return name
 
     def _session(self, given: Json) -> Json:
-        session = {name: value for name, value in given.items() if name != "client_secret"}
+        session = _with_kind({name: value for name, value in given.items() if name != "client_secret"})
         self._take_temperature(session, "session", keep=True)
         return _nested(session, _SESSION, "session")
 
@@ -128,7 +128,7 @@ class BetaDialect:
         session = {name: value for name, value in given.items() if name not in ("client_secret", "modalities")}
         if "modalities" in given:
             self._asked["modalities"] = _known_modalities(given["modalities"])
-        return _nested(session, _TRANSCRIPTION, "session")
+        return _nested(_with_kind(session), _TRANSCRIPTION, "session")
 
     def _take_temperature(self, given: Json, whole: str, *, keep: bool) -> None:
         if (value := given.pop("temperature", None)) is None:
@@ -162,6 +162,14 @@ class BetaDialect:
             "modalities": _modalities(shown["modalities"]),
             "temperature": self._shown_back["temperature"],
         }
+
+
+def _with_kind(session: Json) -> Json:
+    """Beta's turn detection may leave out its type: there was a time when only one was known."""
+    detection = session.get("turn_detection")
+    if not isinstance(detection, dict) or "type" in detection:
+        return session
+    return session | {"turn_detection": {"type": "server_vad", **detection}}
 
 
 def _nested(given: Json, names: Mapping[str, str], whole: str) -> Json:

@@ -149,10 +149,14 @@ class Item:
 
 
 class Conversation:
-    """Items in order. Raises Fault, and stays as it was, for what cannot be done."""
+    """Items in order. Raises Fault, and stays as it was, for what cannot be done.
 
-    def __init__(self) -> None:
+    forgotten: is told the id of each item that goes because there are too many.
+    """
+
+    def __init__(self, forgotten: Callable[[str], None] = lambda item_id: None) -> None:
         self.id = f"conv_{new_id()}"
+        self._forgotten = forgotten
         self._items: dict[str, Item] = {}  # in order
         self._ledger = Ledger[Item]()
 
@@ -245,7 +249,9 @@ class Conversation:
             item.forget_audio()
             self._ledger.weigh(item)
         while len(self) > 1 and (len(self) > MOST_ITEMS or self._ledger.letters > MOST_TEXT):
-            self._drop(next(item for item in self if item is not newest))
+            oldest = next(item for item in self if item is not newest)
+            self._drop(oldest)
+            self._forgotten(oldest.id)
 
     def _drop(self, item: Item) -> None:
         del self._items[item.id]

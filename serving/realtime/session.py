@@ -48,7 +48,7 @@ class Session:
         self.settings = settings
         self._outbox, self._clock, self._beta, self._names_model = outbox, clock, beta, names_model
         self._lock = FairLock()
-        self._conversation = Conversation()
+        self._conversation = Conversation(lambda item_id: self._send(say.ItemDeleted(item_id=item_id)))
         self._transcribing = Transcribing(workers, self._send, self._lock, self._conversation)
         self._speaking = Speaking(
             workers, outbox, self._send, self._lock, self._transcribing, self._conversation, self._response_done
