@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -34,7 +35,7 @@ PIECE = 800  # samples: a tenth of a second
 ALICE, BOB = "alice-token-of-20-letters", "bob-token-of-20-letters-"
 TOKENS = f"alice:{ALICE},bob:{BOB}"
 CREATE = "/v1/models/parley/dia/predictions"
-AUTH = {"Authorization": f"Bearer {ALICE}"}
+AUTH = MappingProxyType({"Authorization": f"Bearer {ALICE}"})  # clients that write into it would change it for all
 
 
 @dataclass

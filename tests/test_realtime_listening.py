@@ -32,7 +32,7 @@ def test_turns_of_a_recording_are_heard_and_transcribed(clip_24k: np.ndarray, tm
         pytest.skip("Whisper's weights are not installed")
     spoken = np.concatenate([clip_24k[: 24_000 * 14], np.zeros(24_000, np.float32)])
     samples = np.rint(spoken * 32767).astype("<i2")
-    with served(tmp_path) as client, client.websocket_connect("/v1/realtime", headers=AUTH) as socket:
+    with served(tmp_path) as client, client.websocket_connect("/v1/realtime", headers=dict(AUTH)) as socket:
         socket.receive_json()
         socket.send_text(
             json.dumps({"type": "session.update", "session": {"type": "realtime", "audio": {"input": LISTENING}}})
