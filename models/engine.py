@@ -39,6 +39,7 @@ class Pipeline(Protocol):
     sample_rate: int  # Hz
     frame_rate: float  # steps a second of audio
     channels: int
+    draws_voices: bool  # a new one for each text that comes without a recording
     decoder: Decoder
 
     def prepare(self, request: AudioGenerationRequest) -> Any:

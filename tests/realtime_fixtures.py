@@ -22,7 +22,7 @@ from serving.realtime.beta import BetaDialect
 from serving.realtime.reply import ChatOrder, Piece
 from serving.realtime.session import Session
 from serving.realtime.settings import RealtimeSettings, Settings, Transcription
-from serving.realtime.workers import NamedVoice, SpeechOrder, Spoken
+from serving.realtime.workers import HandedOn, NamedVoice, SpeechOrder, Spoken
 
 
 @cache
@@ -143,8 +143,8 @@ class FakeWorkers:
             for number, seconds in enumerate(lengths, 1):
                 self.before_piece(number)
                 samples = np.full(round(seconds * order.wire.rate), 1000, np.int16)
-                tokens = np.full((1, 9), number)
-                yield Spoken(samples, number / len(lengths), 86 * number, tokens, cut_short=order.most_tokens == 1)
+                handed_on = HandedOn(np.full((1, 9), number))
+                yield Spoken(samples, number / len(lengths), 86 * number, handed_on, cut_short=order.most_tokens == 1)
         except GeneratorExit:
             self.stopped += 1
             raise

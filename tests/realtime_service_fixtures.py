@@ -54,6 +54,7 @@ class TonePipeline:
     sample_rate = RATE
     frame_rate = 10.0
     channels = 1
+    draws_voices = False
 
     def __init__(self) -> None:
         self.decoder = _NoDecoder()

@@ -34,7 +34,7 @@ def texts(pipeline: DiaPipeline, text: str) -> str:
 
 def test_the_flag_is_read_from_the_config(tmp_path: Path):
     path = tmp_path / "config.json"
-    for flag in ("plain_text", "end_mark"):
+    for flag in ("plain_text", "own_voices", "end_mark"):
         for ours, expected in (({flag: True}, True), ({}, False)):
             path.write_text(json.dumps({**MODEL_CONFIG, "parley": ours}))
             assert getattr(DiaConfig.load(path), flag) is expected

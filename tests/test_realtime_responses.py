@@ -220,7 +220,7 @@ def test_an_item_that_cannot_be_understood_is_no_voice(client: Client) -> None:
 def test_one_voice_goes_on_where_it_ended_and_another_does_not(client: Client) -> None:
     for voice in ("echo", "echo", "marin", "marin"):
         speak(client, instructions="Hello.", audio={"output": {"voice": voice}})
-    carried = [None if order.continues is None else order.continues.tolist() for order in client.workers.orders]
+    carried = [None if order.continues is None else order.continues.codes.tolist() for order in client.workers.orders]
     assert carried == [None, [[2] * 9], None, [[2] * 9]]
 
 

@@ -33,7 +33,9 @@ class Cutter:
     """An engine that makes this sound, cut at these samples, with an empty chunk last."""
 
     def __init__(self, made: np.ndarray, cuts: list[int]) -> None:
-        self.pipeline = SimpleNamespace(name="cutter", sample_rate=MADE_RATE, frame_rate=MADE_RATE / 512)
+        self.pipeline = SimpleNamespace(
+            name="cutter", sample_rate=MADE_RATE, frame_rate=MADE_RATE / 512, draws_voices=False
+        )
         self._pieces = [*np.split(made, sorted(cuts), axis=1), made[:, :0]]
 
     @contextmanager

@@ -157,4 +157,4 @@ def test_a_run_is_exported_to_what_the_product_loads(tmp_path: Path) -> None:
     assert codec.decode(some_codes(3)).shape == (1, 3 * codec.hop_length)
     assert codec.encode(some_audio()).shape[0] == ALL_BOOKS
     config = json.loads((tmp_path / "weights" / "model" / "config.json").read_text())
-    assert config["parley"] == {"name": "dia-builtin", "plain_text": True, "end_mark": True}
+    assert config["parley"] == {"name": "dia-builtin", "plain_text": True, "own_voices": True, "end_mark": True}

@@ -22,7 +22,8 @@ from training.language.checkpoints import checkpoints, load, state_for_export
 from training.language.recipe import Size, hub_config
 from training.published import LOGITS
 
-PARLEY = {"name": "dia-builtin", "plain_text": True, "end_mark": True}  # read by models/dia/config.py beside Dia's own
+# Read by models/dia/config.py beside Dia's own.
+PARLEY = {"name": "dia-builtin", "plain_text": True, "own_voices": True, "end_mark": True}
 
 
 def export(run: Path, folder: Path, scales: Sequence[float]) -> None:

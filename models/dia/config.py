@@ -58,6 +58,7 @@ class DiaConfig:
     bos: int
     speech: bool = True  # False for random weights: their noise is not judged as speech
     plain_text: bool = False  # True for a small model that reads plain words only, see models/dia/verbalise.py
+    own_voices: bool = False  # True for a model whose [S1] and [S2] are always the same two; Dia-1.6B draws new ones
     end_mark: bool = False  # True for a model whose texts end with tokenizer.END; Dia-1.6B's do not
 
     @property
@@ -104,6 +105,7 @@ class DiaConfig:
             bos=bos,
             speech=ours.get("speech", True),
             plain_text=ours.get("plain_text", False),
+            own_voices=ours.get("own_voices", False),
             end_mark=ours.get("end_mark", False),
         )
 

@@ -48,6 +48,7 @@ class DiaPipeline:
         self.hearing = hearing or Hearing(None)
         self.sample_rate = codec.sample_rate
         self.frame_rate = codec.frame_rate
+        self.draws_voices = not network.config.own_voices
 
     @classmethod
     def load(cls, paths: CheckpointPaths, runtime: Runtime, hearing: Hearing | None = None) -> Self:

@@ -66,6 +66,7 @@ class MusicgenPipeline:
         self.text = text
         self.decoder = MusicgenDecoder(network, pool, thread_counts)
         self.channels = codec.channels
+        self.draws_voices = False
         self.sample_rate = codec.sample_rate
         self.frame_rate = codec.frame_rate
         self._stems = stems

@@ -21,7 +21,7 @@ The way of an event:
         response (outputs)                                  what is told of one, in which order
     server_events                                       what the client is told
 
-A session leaves to `workers` what takes long: `local_workers` are the models of this process, its engine (`speech`)
-among them, or else the queue (`queued_speech`), and the language model of a `chat` server (chat_stream), if there is
-one; those of a test do it when they are told to.
+A session leaves to `workers` what takes long: `local_workers` are the models of this process, its engine (`speech`,
+drawn_voice) among them, or else the queue (`queued_speech`), and the language model of a `chat` server (chat_stream),
+if there is one; those of a test do it when they are told to.
 """

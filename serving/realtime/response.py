@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Literal
 
 from models.errors import GenerationFailed
-from models.request import Codes
 from serving.realtime import server_events as say
 from serving.realtime.audio_formats import WireFormat
 from serving.realtime.client_events import ResponseParams
@@ -17,7 +16,7 @@ from serving.realtime.fields import Json
 from serving.realtime.outputs import AnyOutput, CallOutput, MessageOutput, Place
 from serving.realtime.reply import CallPart
 from serving.realtime.settings import RealtimeSettings, VoiceId, wire_of
-from serving.realtime.workers import Spoken
+from serving.realtime.workers import HandedOn, Spoken
 from serving.storage.ids import new_id
 
 Status = Literal["completed", "cancelled", "failed", "incomplete"]
@@ -47,7 +46,7 @@ class Response:
         self.over = False
         self.tokens = 0  # of speech
         self.passages = 0  # that have been begun
-        self.handed_on: Codes | None = None  # by the last of them, for the next to go on without a seam
+        self.handed_on: HandedOn | None = None  # by the last of them, for the next to go on without a seam
         self._stops: list[Callable[[], object]] = []  # for whoever works for it
         self._tokens_before = 0  # those of the passages before the one that is being spoken
         self._outputs: list[AnyOutput] = []  # the last may still be going on

@@ -1,21 +1,20 @@
 """A passage of a response → pieces of speech, in the voice that the response has. Knows no event.
 
 In one voice a passage goes on where the one before it ended, without a seam: of the same response, or of the one before
-it in the conversation.
+it in the conversation. A model that draws voices speaks like what it said there.
 """
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing
 from functools import partial
 
-from models.request import Codes
 from serving.realtime.conversation import Conversation
 from serving.realtime.ear import hearable
 from serving.realtime.response import Response
 from serving.realtime.script import Recording, items_named, recordings_of, voice_of_recordings, with_speaker
 from serving.realtime.settings import VoiceId
 from serving.realtime.transcribing import SILENTLY, Transcribing
-from serving.realtime.workers import NamedVoice, SpeechOrder, Spoken, Workers
+from serving.realtime.workers import HandedOn, NamedVoice, SpeechOrder, Spoken, Workers
 
 
 class Voicing:
@@ -30,7 +29,7 @@ class Voicing:
     ) -> None:
         self._workers, self._lock = workers, lock
         self._transcribing, self._conversation = transcribing, conversation
-        self._last: tuple[str | VoiceId, Codes] | None = None  # in the conversation: a voice, what it handed on
+        self._last: tuple[str | VoiceId, HandedOn] | None = None  # in the conversation: a voice, what it handed on
 
     def voice_of(self, response: Response) -> NamedVoice:
         """May wait for what an item says. Raises InvalidRequest."""
@@ -63,8 +62,8 @@ class Voicing:
         with self._lock:
             continues = response.handed_on
             if continues is None and response.conversation is not None and self._last is not None:
-                voice_before, codes = self._last
-                continues = codes if voice_before == response.voice else None
+                voice_before, handed_on = self._last
+                continues = handed_on if voice_before == response.voice else None
         name = f"{response.id}-{response.passages}"
         return SpeechOrder(
             name,
@@ -81,8 +80,8 @@ class Voicing:
         with self._lock:
             response.when_over(stop)
 
-    def _hand_on(self, response: Response, codes: Codes) -> None:
+    def _hand_on(self, response: Response, handed_on: HandedOn) -> None:
         with self._lock:
-            response.handed_on = codes
+            response.handed_on = handed_on
             if response.conversation is not None and not response.over:
-                self._last = (response.voice, codes)
+                self._last = (response.voice, handed_on)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from models.request import Codes
 from serving.realtime.audio_formats import Samples, Sound, WireFormat
+from serving.realtime.drawn_voice import DrawnVoice
 from serving.realtime.fields import Json
 from serving.realtime.reply import ChatOrder, Reply
 from serving.realtime.settings import Transcription
@@ -72,8 +73,19 @@ class NamedVoice:
 
 
 @dataclass(frozen=True, eq=False)
+class HandedOn:
+    """By one thing that was said, for the next in the same voice. codes: [N, K], to go on without a seam.
+
+    voice: that of a model that draws a new one for each text.
+    """
+
+    codes: Codes
+    voice: DrawnVoice | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class SpeechOrder:
-    """One thing to say. speed: 0.25–4, the pitch is kept. continues: what the response before it handed on.
+    """One thing to say. speed: 0.25–4, the pitch is kept. continues: what was said before it handed on.
 
     when_over: takes what is to be called, from any thread, as soon as nobody wants to hear it any more.
     """
@@ -84,7 +96,7 @@ class SpeechOrder:
     wire: WireFormat
     speed: float = 1.0
     most_tokens: int | None = None
-    continues: Codes | None = None
+    continues: HandedOn | None = None
     when_over: Callable[[Callable[[], object]], None] = lambda stop: None
 
 
@@ -92,13 +104,13 @@ class SpeechOrder:
 class Spoken:
     """The next piece of it. samples: at the rate of the order's wire, perhaps none. progress: 0–1 of the whole.
 
-    tokens: generated so far. continues: for the response after it. cut_short: the last piece's, where a limit ended it.
+    tokens: generated so far. continues: for what is said after it. cut_short: the last piece's, where a limit ended it.
     """
 
     samples: Samples
     progress: float
     tokens: int
-    continues: Codes | None = None
+    continues: HandedOn | None = None
     cut_short: bool = False
 
 
