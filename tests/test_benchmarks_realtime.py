@@ -1,6 +1,8 @@
 """The benchmark of the Realtime socket runs to its end and says what it measured."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,3 +27,19 @@ def test_help_tells_the_options(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     assert "--no-speech" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("clip")
+def test_sessions_are_measured_and_told_as_one_json_document_at_last() -> None:
+    options = ["--sessions", "1", "2", "--seconds", "8", "--rounds", "1"]
+    command = [sys.executable, "-m", "benchmarks.realtime", *options]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout.splitlines()[-1])
+    assert [row["sessions"] for row in report["listening"]] == [1, 2]
+    assert report["machine"]["commit"]
+    for row in report["listening"]:
+        assert row["turns"] >= 1
+        assert report["silence_ms"] < row["committed_after_speech_p50_ms"] <= row["committed_after_speech_p99_ms"]
+    assert 0 < report["speech"]["first_audio_p50_ms"] <= report["speech"]["first_audio_most_ms"]
