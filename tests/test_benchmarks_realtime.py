@@ -32,7 +32,7 @@ def test_help_tells_the_options(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("clip")
 def test_sessions_are_measured_and_told_as_one_json_document_at_last() -> None:
-    options = ["--sessions", "1", "2", "--seconds", "8", "--rounds", "1"]
+    options = ["--sessions", "1", "2", "--seconds", "16", "--rounds", "1"]
     command = [sys.executable, "-m", "benchmarks.realtime", *options]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
