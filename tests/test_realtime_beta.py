@@ -63,7 +63,15 @@ def test_a_session_is_shown_flat() -> None:
 def test_mistakes_are_told_by_betas_names(session: dict[str, Any], code: str, param: str) -> None:
     with pytest.raises(Fault) as caught:
         updated(session)
-    assert (caught.value.code, BetaDialect().param(caught.value.param)) == (code, param)
+    told = BetaDialect().translate(caught.value)
+    assert (told.code, told.param) == (code, param)
+    assert caught.value.param == param or f"'{caught.value.param}'" not in told.message
+
+
+def test_the_text_of_an_error_has_betas_names_too() -> None:
+    error = Client(beta=True).error("session.update", session={"voice": 7})
+    assert "'session.voice" in error["message"], error["message"]
+    assert "audio.output" not in error["message"], error["message"]
 
 
 def test_a_transcription_session_has_events_of_its_own() -> None:

@@ -1,8 +1,8 @@
 """The beta dialect, which a client chooses by the header `OpenAI-Beta: realtime=v1`: other names for the same things.
 
-`read` makes a client's event one of GA, `write` makes an event of GA one that beta's clients know, `param` names a
-field as they do. Sessions are flat here, formats are plain words, items are "created" and never "done". A session that
-only transcribes has events of its own, `transcription_session.created`, `.update` and `.updated`.
+`read` makes a client's event one of GA, `write` makes an event of GA one that beta's clients know, `translate` tells a
+fault by the names they use. Sessions are flat here, formats are plain words, items are "created" and never "done". A
+session that only transcribes has events of its own, `transcription_session.created`, `.update` and `.updated`.
 Source: types/beta/realtime of PyPI openai 3.54; OpenAI's openapi.yaml for `transcription_session.created`.
 """
 
@@ -111,13 +111,12 @@ class BetaDialect:
             event = event | {"response": self._response_shown(event["response"])}
         return event
 
-    def param(self, name: str | None) -> str | None:
-        """A path of GA in beta's names: session.audio.input.format → session.input_audio_format."""
-        whole, _, path = (name or "").partition(".")
-        for beta, ga in {"session": _SESSION, "response": _RESPONSE}.get(whole, {}).items():
-            if path == ga or path.startswith((f"{ga}.", f"{ga}[")):
-                return f"{whole}.{beta}{path.removeprefix(ga)}"
-        return name
+    def translate(self, fault: Fault) -> Fault:
+        """One in GA's names: session.audio.input.format → session.input_audio_format, where it is quoted too."""
+        name = fault.param
+        if name is None or (param := _beta_path(name)) == name:
+            return fault
+        return Fault(fault.code, fault.message.replace(f"'{name}'", f"'{param}'"), param, fault.kind)
 
     def _session(self, given: Json) -> Json:
         session = _with_kind({name: value for name, value in given.items() if name != "client_secret"})
@@ -162,6 +161,14 @@ class BetaDialect:
             "modalities": _modalities(shown["modalities"]),
             "temperature": self._shown_back["temperature"],
         }
+
+
+def _beta_path(name: str) -> str:
+    whole, _, path = name.partition(".")
+    for beta, ga in {"session": _SESSION, "response": _RESPONSE}.get(whole, {}).items():
+        if path == ga or path.startswith((f"{ga}.", f"{ga}[")):
+            return f"{whole}.{beta}{path.removeprefix(ga)}"
+    return name
 
 
 def _with_kind(session: Json) -> Json:

@@ -293,9 +293,9 @@ class Session:
         return wire.decode(data)
 
     def _tell(self, fault: Fault, event_id: str | None) -> None:
-        param = self._beta.param(fault.param) if self._beta else fault.param
+        told = self._beta.translate(fault) if self._beta else fault
         details = say.ErrorDetails(
-            type=fault.kind, code=fault.code, message=fault.message, param=param, event_id=event_id
+            type=told.kind, code=told.code, message=told.message, param=told.param, event_id=event_id
         )
         self._send(say.Error(error=details))
 
