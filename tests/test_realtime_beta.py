@@ -185,6 +185,18 @@ def test_a_refused_temperature_is_not_shown() -> None:
     assert updated["session"]["temperature"] == 0.8
 
 
+def test_a_response_shows_its_own_temperature() -> None:
+    client = Client(beta=True)
+    client.says("session.update", session={"temperature": 0.9})
+    said = {"instructions": "Yes.", "temperature": 1.1}
+    told = client.says("response.create", response=said) + client.hears_after_work()
+    assert {event["response"]["temperature"] for event in told if "response" in event} == {1.1}
+    refused = client.error("response.create", response={"temperature": 0.7, "bogus": 1})
+    assert refused["param"] == "response.bogus"
+    told = client.says("response.create", response={"instructions": "No."}) + client.hears_after_work()
+    assert {event["response"]["temperature"] for event in told if "response" in event} == {0.9}
+
+
 @pytest.mark.parametrize("transcribes", [False, True])
 def test_turn_detection_without_a_type_is_the_one_that_was_known_first(transcribes: bool) -> None:
     client = Client(beta=True, settings=TranscriptionSettings(type="transcription") if transcribes else None)

@@ -53,14 +53,15 @@ COOLEST, WARMEST, USUAL_TEMPERATURE = 0.6, 1.2, 0.8
 
 
 class BetaDialect:
-    """Of one client: remembers its temperature, and the modalities of a session that says nothing; both are shown back.
+    """Of one client: remembers temperatures, and the modalities of a session that says nothing; both are shown back.
 
     Neither changes anything that is heard or spoken.
     """
 
     def __init__(self) -> None:
         self._shown_back: Json = {"temperature": USUAL_TEMPERATURE}
-        self._asked: Json = {}  # by an update, which may yet be refused
+        self._asked: Json = {}  # by an update, or of a response, which may yet be refused
+        self._temperatures: dict[str, float] = {}  # of the responses in progress, by id
 
     def read(self, event: Json) -> Json:
         """Raises Fault, in beta's words."""
@@ -75,7 +76,7 @@ class BetaDialect:
                 return event | {"type": "session.update"}  # it lacks what every update needs
             case "response.create" if isinstance(event.get("response"), dict):
                 given = dict(event["response"])
-                self._take_temperature(given, "response", keep=False)
+                self._take_temperature(given, "response")
                 given = _nested(given, _RESPONSE, "response")
                 if isinstance(given.get("input"), list):
                     given["input"] = [_item_read(item) for item in given["input"]]
@@ -87,8 +88,7 @@ class BetaDialect:
     def write(self, event: Json) -> Json | None:
         """None: beta has no such event."""
         kind = event["type"]
-        if kind == "session.updated":
-            self._shown_back |= self._asked
+        self._remember(event)
         if kind in _NOT_IN_BETA:
             return None
         for ga, beta in _EVENTS.items():
@@ -109,6 +109,8 @@ class BetaDialect:
             event = event | {"item": _item_shown(event["item"])}
         if "response" in event:
             event = event | {"response": self._response_shown(event["response"])}
+        if kind == "response.done":
+            self._temperatures.pop(event["response"]["id"], None)
         return event
 
     def translate(self, fault: Fault) -> Fault:
@@ -118,9 +120,20 @@ class BetaDialect:
             return fault
         return Fault(fault.code, fault.message.replace(f"'{name}'", f"'{param}'"), param, fault.kind)
 
+    def _remember(self, event: Json) -> None:
+        """What was asked for is settled by the first event that answers it."""
+        match event["type"]:
+            case "session.updated":
+                self._shown_back |= self._asked
+            case "response.created":
+                self._temperatures[event["response"]["id"]] = (self._shown_back | self._asked)["temperature"]
+                self._asked = {}
+            case "error":
+                self._asked = {}
+
     def _session(self, given: Json) -> Json:
         session = _with_kind({name: value for name, value in given.items() if name != "client_secret"})
-        self._take_temperature(session, "session", keep=True)
+        self._take_temperature(session, "session")
         return _nested(session, _SESSION, "session")
 
     def _transcription(self, given: Json) -> Json:
@@ -129,7 +142,7 @@ class BetaDialect:
             self._asked["modalities"] = _known_modalities(given["modalities"])
         return _nested(_with_kind(session), _TRANSCRIPTION, "session")
 
-    def _take_temperature(self, given: Json, whole: str, *, keep: bool) -> None:
+    def _take_temperature(self, given: Json, whole: str) -> None:
         if (value := given.pop("temperature", None)) is None:
             return
         param = f"{whole}.temperature"
@@ -139,8 +152,7 @@ class BetaDialect:
             side, limit = ("below_min", COOLEST) if value < COOLEST else ("above_max", WARMEST)
             told = f"Expected a value between {COOLEST} and {WARMEST}, but got {value} instead."
             raise Fault(f"decimal_{side}_value", f"Invalid '{param}'. {told} The limit is {limit}.", param)
-        if keep:
-            self._asked["temperature"] = float(value)
+        self._asked["temperature"] = float(value)
 
     def _session_shown(self, session: Json) -> Json:
         shown = _flat(session, _SESSION) | {"temperature": self._shown_back["temperature"]}
@@ -159,7 +171,7 @@ class BetaDialect:
         return shown | {
             "output": items,
             "modalities": _modalities(shown["modalities"]),
-            "temperature": self._shown_back["temperature"],
+            "temperature": self._temperatures.get(response["id"], self._shown_back["temperature"]),
         }
 
 
