@@ -59,6 +59,7 @@ class MusicMaker:
         """
         inputs.check_together()
         self._admit(inputs)
+        inputs = inputs.with_seed()
         request_id = secrets.token_hex(8)
         made, model = self._generate(inputs, request_id)
         folder = self._folders.fresh()

@@ -112,6 +112,14 @@ def test_variations_follow_the_first_with_seeds_of_their_own(client: CogClient) 
     assert samples_of(made(client, seed=9)) == pytest.approx(samples_of(others[1]))
 
 
+@pytest.mark.parametrize("seed", [{}, {"seed": -1}], ids=["none", "random"])
+def test_variations_follow_a_random_seed_too(client: CogClient, seed: dict[str, int]) -> None:
+    """Each drew one of its own, though the schema says that it is the one before plus 1."""
+    answer = succeeded(client.predict({"prompt": "piano", "duration": 1, "count": 3, **seed}))["output"]
+    first, *others = [one["seed"] for one in (answer, *answer["variations"])]
+    assert others == [(first + 1) % 2**32, (first + 2) % 2**32]
+
+
 def test_a_loop_is_as_long_as_it_was_asked_for(client: CogClient) -> None:
     answer = made(client, loop=True, duration=4)
     assert answer["duration"] == 4.0

@@ -102,8 +102,14 @@ def test_variations_have_seeds_that_follow_each_other(seed: int, expected: list[
     assert [asked(seed=seed, variation=v).sampling_params.seed for v in range(3)] == expected
 
 
-def test_variations_without_a_seed_have_seeds_of_their_own() -> None:
-    assert len({asked(variation=v).sampling_params.seed for v in range(3)}) == 3
+@pytest.mark.parametrize("seed", [None, -1])
+def test_a_seed_is_drawn_once_for_all_variations(seed: int | None) -> None:
+    inputs = MusicInputs.parse(prompt="a", seed=seed).with_seed()
+    first, second = (inputs.to_request("r", "m", variation=v).sampling_params.seed for v in range(2))
+    assert second == (first + 1) % (SEED_LIMIT + 1)
+    assert inputs.with_seed() == inputs
+    assert MusicInputs.parse(prompt="a", seed=seed).with_seed() != inputs
+    assert MusicInputs.parse(prompt="a", seed=0).with_seed().seed == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a caller may ask of music. Knows no model and no door: what only a model's facts can refuse, its plan does."""
 
-from typing import Literal
+import secrets
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -24,7 +25,7 @@ from models.inputs.settings import (
     part_end,
     sampling_params,
 )
-from models.request import AudioGenerationRequest, MusicOptions
+from models.request import SEED_LIMIT, AudioGenerationRequest, MusicOptions
 
 LARGEST_SONG_ID = 2**53 - 1  # JSON's numbers are exact up to there
 
@@ -102,12 +103,19 @@ class MusicInputs(Inputs):
         """The checkpoint that is asked for, as models/registry.py calls it."""
         return self.model_version if self.model_version.startswith("audiogen") else f"musicgen-{self.model_version}"
 
+    def with_seed(self) -> Self:
+        """The same, with a random seed where there is none: the seeds of all its variations follow from one."""
+        if self.seed is not None and self.seed >= 0:
+            return self
+        return self.model_copy(update={"seed": secrets.randbelow(SEED_LIMIT + 1)})
+
     def to_request(
         self, request_id: str, model: str, *, streaming: bool = False, variation: int = 0
     ) -> AudioGenerationRequest:
         """The request for the engine; raises InvalidRequest where fields do not fit each other.
 
-        variation: from 0 to count - 1, each a request of its own. Format, level, song_id and key are not the engine's.
+        variation: from 0 to count - 1, each a request of its own; see with_seed. Format, level, song_id and key are not
+        the engine's.
         """
         self.check_together()
         return AudioGenerationRequest(
