@@ -35,7 +35,7 @@ STOP_SECONDS = 10.0
 POLL_SECONDS = 0.05
 LOG_SECONDS = 0.5
 _PRINTED_PAST = "coglet::user"  # output that came too late for setup's log, and that of programs the predictor runs
-_WORKERS_OWN = "worker::coglet::"  # so begins what Cog's worker says of itself; it comes as if it were printed
+_WORKERS_OWN = "worker::coglet::"  # so begins what Cog's worker says of itself; it comes as if printed, or past the log
 _OURS = ("RUST_LOG", "COG_LOG_LEVEL")  # they would hide the log lines that are read here
 
 
@@ -62,7 +62,7 @@ class LogLine:
             is_output = ("source" in said or record["target"] == _PRINTED_PAST) and not text.startswith(_WORKERS_OWN)
             return cls(text, is_output, record["level"], said.get("prediction_id"))
         except (ValueError, TypeError, KeyError):
-            return cls(line, is_output=True)
+            return cls(line, is_output=not line.startswith(_WORKERS_OWN))
 
 
 @dataclass

@@ -24,7 +24,8 @@ CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0  # of one call
 RETRY_SECONDS = 60.0  # what may be tried again is, for this long
 LINK_LIFE = timedelta(days=7)  # the longest that Google signs for
 
-_HASHED = re.compile(r"sha256:([0-9a-f]{64})")
+_HASH = "sha256:"
+_DIGITS = re.compile(r"[0-9a-fA-F]{64}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
@@ -57,11 +58,7 @@ class SongBucket:
             raise InvalidRequest(
                 "GCS_BUCKET", f"is {bucket!r}, which is no name of a bucket. Leave out gs:// and folders."
             )
-        key = environ.get("SONG_KEY", "")
-        if not key:
-            raise InvalidRequest("SONG_KEY", "is missing, and GCS_BUCKET is set. Set the secret that allows storing.")
-        hashed = _HASHED.fullmatch(key)
-        digest = bytes.fromhex(hashed[1]) if hashed else _digest(key)
+        digest = _digest_of_setting(environ.get("SONG_KEY", ""))
         return cls(bucket, environ.get("GCS_PREFIX", "").strip().strip("/"), digest)
 
     def admit(self, song_id: int, key: str, output_format: str, count: int) -> None:
@@ -137,6 +134,21 @@ def _link(blob: "Blob") -> str:
     if isinstance(blob.client._credentials, Signing):
         return str(blob.generate_signed_url(version="v4", expiration=LINK_LIFE, method="GET"))
     return str(blob.public_url)
+
+
+def _digest_of_setting(key: str) -> bytes:
+    """Of SONG_KEY. What was meant as a hash and is none must not become the key itself: then no key would fit."""
+    if not key:
+        raise InvalidRequest("SONG_KEY", "is missing, and GCS_BUCKET is set. Set the secret that allows storing.")
+    if not key.startswith(_HASH):
+        return _digest(key)
+    digits = key.removeprefix(_HASH)
+    if not _DIGITS.fullmatch(digits):
+        raise InvalidRequest(
+            "SONG_KEY",
+            f"begins with {_HASH} and goes on with {len(digits)} characters; a hash is 64 hexadecimal digits.",
+        )
+    return bytes.fromhex(digits)
 
 
 def _digest(key: str) -> bytes:

@@ -16,7 +16,7 @@ from models.audio.encode import CONTENT_TYPES
 from models.audio.master import MasterOptions, master_to_file
 from models.engine import Pipeline
 from models.engine_pool import EnginePool, capacity_from
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, StorageFailed
 from models.inputs import MusicInputs, notes_on
 from models.request import Generated
 from models.songs import SongBucket
@@ -102,15 +102,21 @@ class MusicMaker:
         return {"audio": Path(path), "duration": duration, "sample_rate": made.sample_rate, "seed": made.seed}
 
     def _stored(self, inputs: MusicInputs, answers: list[Answer], request_id: str) -> list[Answer]:
-        """Each with the place where it is now, too."""
+        """Each with the place where it is now, too. Raises StorageFailed, which names those that are stored by then."""
         assert self._songs is not None
         assert inputs.song_id is not None
         prompt_hash = hashlib.sha256((inputs.prompt or "").encode()).hexdigest()
         names = self._songs.names(inputs.song_id, inputs.output_format, inputs.count)
-        found = []
+        found: list[Answer] = []
         for answer, name in zip(answers, names, strict=True):
             facts = {"seed": str(answer["seed"]), "model": answer["model"], "prompt_sha256": prompt_hash}
             content_type = CONTENT_TYPES[inputs.output_format]
-            song = self._songs.store(answer["audio"], name, content_type, facts, request_id)
+            try:
+                song = self._songs.store(answer["audio"], name, content_type, facts, request_id)
+            except StorageFailed as error:
+                if not found:
+                    raise
+                there = ", ".join(one["gcs_uri"] for one in found)
+                raise StorageFailed(f"{error}; stored before it, and left there: {there}") from error
             found.append({**answer, "song_id": inputs.song_id, "url": song.url, "gcs_uri": song.gcs_uri})
         return found

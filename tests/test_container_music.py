@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from engine_fixtures import until
+from engine_fixtures import ConstantPipeline, until
 from google.cloud.storage import Bucket, Client
 from music_server_fixtures import (
     REFERENCE,
@@ -27,7 +27,7 @@ from songs_fixtures import fake_storage
 
 from container.client import CogClient
 from container.server import CogServer
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, StorageFailed
 from models.inputs import MusicInputs
 from prediction.music import MusicMaker
 
@@ -235,6 +235,21 @@ def test_variations_are_stored_beside_each_other(client: CogClient, bucket: Buck
     answer = made(client, song_id=2, key=KEY, count=2)
     assert answer["variations"][0]["gcs_uri"] == "gs://songs-of-ours/songs/2-2.wav"
     assert bucket.get_blob("songs/2-2.wav").metadata["seed"] == "8"
+
+
+def test_what_is_stored_before_a_variation_fails_is_named(bucket: Bucket) -> None:
+    """Whoever sends the number again meets it there."""
+
+    def load(name: str) -> ConstantPipeline:  # between the look at the bucket and the upload
+        bucket.blob("6-2.wav").upload_from_string(b"somebody else's")
+        return ConstantPipeline(name)
+
+    maker = MusicMaker(load, environ={"GCS_BUCKET": bucket.name, "SONG_KEY": KEY})
+    with pytest.raises(
+        StorageFailed, match=r"(?s)6-2\.wav cannot be stored: 412.*; stored .*: gs://songs-of-ours/6\.wav$"
+    ):
+        maker.make(MusicInputs.parse(**SHORT, count=2, song_id=6, key=KEY))
+    assert bucket.get_blob("6.wav") is not None
 
 
 @pytest.mark.parametrize(("number", "key"), [*enumerate(["wrong", KEY + "!", ""])])

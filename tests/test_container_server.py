@@ -156,6 +156,7 @@ def test_what_cogs_worker_says_of_itself_is_no_output():
     text = "worker::coglet::bridge::codec::large_frame [info] Large frame being encoded"
     record = {"level": "INFO", "fields": {"message": text}, "target": "coglet::user"}
     assert LogLine.parse(json.dumps(record)) == LogLine(text)
+    assert LogLine.parse(text) == LogLine(text)  # of a long song: more than 1 MiB in an answer
 
 
 @pytest.mark.parametrize("line", ["Traceback (most recent call last):", "[1]", '{"fields": {}}', ""])

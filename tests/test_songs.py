@@ -15,6 +15,7 @@ from models.errors import InvalidRequest, StorageFailed
 from models.songs import SongBucket
 
 KEY = "correct horse battery staple"
+HASH = hashlib.sha256(KEY.encode()).hexdigest()
 FACTS = {"seed": "7", "model": "musicgen-melody", "prompt_sha256": "0" * 64}
 
 
@@ -130,7 +131,7 @@ def test_credentials_that_can_sign_give_a_signed_link(
 # --- who may -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kept", [KEY, "sha256:" + hashlib.sha256(KEY.encode()).hexdigest()], ids=["plain", "hashed"])
+@pytest.mark.parametrize("kept", [KEY, f"sha256:{HASH}", f"sha256:{HASH.upper()}"], ids=["plain", "hashed", "capitals"])
 def test_the_right_key_is_admitted(bucket: Bucket, kept: str) -> None:
     opened(bucket.name, key=kept).admit(7, KEY, "mp3", 2)
 
@@ -145,9 +146,8 @@ def test_another_key_is_refused_before_the_bucket_is_asked(monkeypatch: pytest.M
 
 
 def test_the_hash_of_a_key_is_not_the_key(bucket: Bucket) -> None:
-    hashed = hashlib.sha256(KEY.encode()).hexdigest()
-    for key in (hashed, f"sha256:{hashed}"):
-        assert refusal(opened(bucket.name, key=f"sha256:{hashed}"), key).field == "key"
+    for key in (HASH, f"sha256:{HASH}"):
+        assert refusal(opened(bucket.name, key=f"sha256:{HASH}"), key).field == "key"
 
 
 def test_every_comparison_is_of_digests_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_a_number_that_is_taken_is_refused_before_the_work(songs: SongBucket, fi
 
 def test_the_key_is_in_nothing_that_can_be_printed() -> None:
     assert KEY not in repr(opened("songs-of-ours"))
-    assert hashlib.sha256(KEY.encode()).hexdigest() not in repr(opened("songs-of-ours"))
+    assert HASH not in repr(opened("songs-of-ours"))
 
 
 # --- where ---------------------------------------------------------------------------------------------------------
@@ -191,6 +191,9 @@ def test_without_a_bucket_nothing_is_stored() -> None:
     ("environ", "field"),
     [
         ({"GCS_BUCKET": "songs-of-ours"}, "SONG_KEY"),
+        ({"GCS_BUCKET": "songs-of-ours", "SONG_KEY": f"sha256:{HASH[1:]}"}, "SONG_KEY"),
+        ({"GCS_BUCKET": "songs-of-ours", "SONG_KEY": f"sha256:{HASH}\n"}, "SONG_KEY"),
+        ({"GCS_BUCKET": "songs-of-ours", "SONG_KEY": f"sha256:{KEY}"}, "SONG_KEY"),
         ({"GCS_BUCKET": "gs://songs/a", "SONG_KEY": KEY}, "GCS_BUCKET"),
     ],
 )
@@ -199,3 +202,4 @@ def test_settings_that_do_not_hold_are_told_at_the_start(environ: dict[str, str]
         SongBucket.from_environ(environ)
     assert raised.value.field == field
     assert KEY not in str(raised.value)
+    assert HASH[1:] not in str(raised.value)
