@@ -14,6 +14,7 @@ from cog import Path
 
 from models.audio.encode import CONTENT_TYPES
 from models.audio.master import MasterOptions, master_to_file
+from models.audio.normalise import notes_on_level
 from models.engine import Pipeline
 from models.engine_pool import EnginePool, capacity_from
 from models.errors import InvalidRequest, StorageFailed
@@ -98,7 +99,10 @@ class MusicMaker:
             inputs.normalization_strategy, inputs.output_format, float(inputs.duration) if inputs.loop else None
         )
         path = stem.with_name(f"{stem.name}.{inputs.output_format}")
-        duration = master_to_file(made.audio, path, made.sample_rate, options)
+        mastered = master_to_file(made.audio, path, made.sample_rate, options)
+        for note in notes_on_level(mastered, inputs.normalization_strategy):
+            print(f"note: {note}")
+        duration = mastered.shape[1] / made.sample_rate
         return {"audio": Path(path), "duration": duration, "sample_rate": made.sample_rate, "seed": made.seed}
 
     def _stored(self, inputs: MusicInputs, answers: list[Answer], request_id: str) -> list[Answer]:

@@ -13,7 +13,7 @@ from audio_fixtures import speechlike, tone
 from audiocraft_fixtures import audiocraft
 
 from models.audio.bs1770 import integrated_loudness
-from models.audio.normalise import Strategy, normalise
+from models.audio.normalise import Strategy, normalise, notes_on_level
 from models.inputs.settings import NormalizationStrategy
 
 RATE = 32_000
@@ -118,6 +118,22 @@ def test_no_sample_passes_full_scale(strategy: Strategy) -> None:
         assert np.abs(made).max() <= 1
         assert made.dtype == np.float32
         assert made.shape == sound.shape
+
+
+@pytest.mark.parametrize("strategy", ["loudness", "rms"])
+def test_what_a_level_takes_past_full_scale_is_told(strategy: Strategy) -> None:
+    """A faint hum with a click in it: the level of the hum is reached, and the click is cut."""
+    sound = tone(1.0, sample_rate=RATE, peak=0.05)
+    sound[:, 1000:1003] = (0.9, -0.9, 0.9)
+    assert notes_on_level(normalise(sound, RATE, strategy), strategy) == (
+        f"{strategy} took 3 of 32000 samples past full scale, where they are cut; peak cuts none",
+    )
+    assert notes_on_level(normalise(tone(1.0, sample_rate=RATE), RATE, strategy), strategy) == ()
+
+
+@pytest.mark.parametrize("strategy", ["clip", "peak"])
+def test_what_is_asked_to_cut_or_never_does_has_nothing_to_tell(strategy: Strategy) -> None:
+    assert notes_on_level(normalise(6 * stereo(), RATE, strategy), strategy) == ()
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -133,6 +133,14 @@ def test_what_an_mp3_cannot_do_for_a_loop_is_said(client: CogClient) -> None:
     )
 
 
+def test_what_a_level_cuts_is_said(client: CogClient) -> None:
+    """Of a constant at 1.2 of full scale; one at 0.02 fits."""
+    loud = succeeded(client.predict({**SHORT, "seed": 120, "normalization_strategy": "loudness", "duration": 1}))
+    assert loud["logs"].count("samples past full scale") == 1
+    faint = succeeded(client.predict({**SHORT, "seed": 2, "normalization_strategy": "rms", "duration": 1}))
+    assert "samples past full scale" not in faint["logs"]
+
+
 def test_a_seed_of_0_is_kept_and_none_is_random_and_reported(client: CogClient) -> None:
     assert made(client, seed=0)["seed"] == 0
     without = [succeeded(client.predict({"prompt": "piano", "duration": 1, **seed})) for seed in ({}, {"seed": -1})]

@@ -248,6 +248,19 @@ def test_another_model_and_a_gap_between_repeats_are_told(schema: type[Any]) -> 
     assert notes_on(schema.parse(prompt="a"), asked_for.model_name) == ()
 
 
+@pytest.mark.parametrize("schema", BOTH)
+def test_candidates_that_say_nothing_are_told(schema: type[Any]) -> None:
+    def notes(**given: Any) -> tuple[str, ...]:
+        asked_for = schema.parse(prompt="a", **given)
+        return notes_on(asked_for, asked_for.model_name)
+
+    assert notes(top_k=15, top_p=0.9) == (
+        "top_p is 0.9, which takes the place of top_k: 15 says nothing but with top_p 0",
+    )
+    for given in ({"top_p": 0.9}, {"top_k": 15}, {"top_k": 0, "top_p": 0.9}):
+        assert notes(**given) == ()
+
+
 # --- the key -------------------------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,21 @@ def test_a_duration_is_its_whole_frames(seconds: float, frames: int) -> None:
     assert frames_in(seconds, 50.0) == plan(duration_seconds=seconds).frames == frames
 
 
+@pytest.mark.parametrize(("seconds", "made"), [(1.33, 1.32), (2.019, 2)])
+def test_what_is_no_whole_number_of_frames_is_told(seconds: float, made: float) -> None:
+    """It was shorter than asked for, without a word. A loop is cut to its length afterwards."""
+    assert plan(duration_seconds=seconds).notes == (
+        f"duration is {seconds:g}; {made:g} s are made, whole frames of 0.02 s",
+    )
+    assert plan(duration_seconds=seconds, loop=True).notes == plan(duration_seconds=0.58).notes == ()
+
+
+def test_a_loop_over_what_is_gone_on_from_is_told(recording: Path) -> None:
+    made = plan(audio_prompt=recording, continuation=True, loop=True)
+    assert made.notes == ("the end of the loop fades into its first 1 s, over the beginning of what is gone on from",)
+    assert plan(audio_prompt=recording, loop=True).notes == ()
+
+
 def test_audio_is_gone_on_from(recording: Path) -> None:
     made = plan(audio_prompt=recording, continuation=True, duration_seconds=4.0)
     np.testing.assert_allclose(made.prefix, samples(recording).mean(axis=0, keepdims=True), atol=1e-7)

@@ -98,6 +98,14 @@ def test_a_sound_is_made_and_heard_by_who_streams(house: Running) -> None:
         assert abs(audio).max() == pytest.approx(10 ** (-1 / 20), abs=0.01)
 
 
+def test_what_is_not_as_it_was_asked_for_is_in_the_logs(house: Running) -> None:
+    given = {"prompt": "rain", "duration": 1, "seed": 120, "top_k": 15, "top_p": 0.9}
+    with house.client() as client:
+        logs = predict(client, "audiogen", **given)["logs"]
+    assert "note: top_p is 0.9, which takes the place of top_k: 15 says nothing" in logs
+    assert "note: loudness took 100 of 100 samples past full scale" in logs
+
+
 def test_a_seed_of_minus_one_is_drawn_once_and_kept(house: Running) -> None:
     with house.client() as client:
         made = predict(client, "musicgen", prompt="drums", duration=1, seed=-1, output_format="wav")

@@ -32,8 +32,8 @@ def master(audio: Audio, sample_rate: int, options: MasterOptions) -> Audio:
     return normalise(audio, sample_rate, options.strategy)
 
 
-def master_to_file(audio: Audio, path: Path, sample_rate: int, options: MasterOptions) -> float:
-    """`master` into a file that is whole or not there; returns its seconds."""
+def master_to_file(audio: Audio, path: Path, sample_rate: int, options: MasterOptions) -> Audio:
+    """`master` into a file that is whole or not there; returns what is in it, before it was encoded."""
     mastered = master(audio, sample_rate, options)
     write_audio(path, [mastered], sample_rate, options.output_format)
-    return mastered.shape[1] / sample_rate
+    return mastered

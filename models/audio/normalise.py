@@ -34,6 +34,14 @@ def normalise(audio: Audio, sample_rate: int, strategy: Strategy) -> Audio:
     return _STRATEGIES[strategy](audio, sample_rate).astype(np.float32)
 
 
+def notes_on_level(levelled: Audio, strategy: Strategy) -> tuple[str, ...]:
+    """What whoever asked should know of [C, L] that normalise gave: what did not fit. clip is asked to cut."""
+    cut = int((np.abs(levelled) >= 1).sum())
+    if strategy == "clip" or not cut:
+        return ()
+    return (f"{strategy} took {cut} of {levelled.size} samples past full scale, where they are cut; peak cuts none",)
+
+
 def _loudness(audio: Audio, sample_rate: int) -> Audio:
     lufs = integrated_loudness(audio, sample_rate)
     if np.isinf(lufs) or _rms(audio) < QUIETEST_RMS:

@@ -9,6 +9,7 @@ from models.errors import InvalidRequest
 from models.inputs.declaration import File, Flag, Inputs, Integer, Secret
 from models.inputs.settings import (
     LONGEST_SECONDS,
+    USUAL_TOP_K,
     ContinuationEnd,
     ContinuationStart,
     Count,
@@ -72,7 +73,7 @@ class MusicInputs(Inputs):
         description="Decode by multi-band diffusion: slower, with fewer artefacts. Not for audiogen-medium.",
     )
     normalization_strategy: Normalization = "loudness"
-    top_k: TopK = 250
+    top_k: TopK = USUAL_TOP_K
     top_p: TopP = 0.0
     temperature: Temperature = 1.0
     classifier_free_guidance: Guidance = 3

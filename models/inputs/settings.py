@@ -14,6 +14,7 @@ from models.request import INPUT_LIMIT, SEED_LIMIT, SamplingParams, input_length
 LONGEST_SECONDS = 300  # of generated audio
 LONGEST_FILE_SECONDS = 600  # what models/audio/read.py takes of a caller's file
 CODEBOOK_SIZE = 2048  # of every published EnCodec that is generated for: all the codes that a top_k can keep
+USUAL_TOP_K = 250
 TO_THE_END = -1
 
 NormalizationStrategy = Literal["loudness", "clip", "peak", "rms"]
@@ -89,6 +90,10 @@ class Piece(Protocol):
     def loop(self) -> bool: ...
     @property
     def output_format(self) -> str: ...
+    @property
+    def top_k(self) -> int: ...
+    @property
+    def top_p(self) -> float: ...
 
 
 def notes_on(asked: Piece, plays: str) -> tuple[str, ...]:
@@ -96,6 +101,10 @@ def notes_on(asked: Piece, plays: str) -> tuple[str, ...]:
     notes = []
     if plays != asked.model_name:
         notes.append(f"{plays} plays here, though {asked.model_name} was asked for")
+    if asked.top_p > 0 and asked.top_k not in (0, USUAL_TOP_K):
+        notes.append(
+            f"top_p is {asked.top_p:g}, which takes the place of top_k: {asked.top_k} says nothing but with top_p 0"
+        )
     if asked.loop and asked.output_format == "mp3":
         notes.append("players leave a gap between repeats of an mp3; wav, flac and ogg have none")
     return tuple(notes)

@@ -5,6 +5,7 @@ from pydantic import Field
 from models.inputs.declaration import File, Inputs, Number
 from models.inputs.settings import (
     LONGEST_SECONDS,
+    USUAL_TOP_K,
     ContinuationEnd,
     ContinuationStart,
     Count,
@@ -42,7 +43,7 @@ class SoundInputs(Inputs):
     continuation_start: ContinuationStart = 0
     continuation_end: ContinuationEnd = None
     normalization_strategy: Normalization = "loudness"
-    top_k: TopK = 250
+    top_k: TopK = USUAL_TOP_K
     top_p: TopP = 0.0
     temperature: Temperature = 1.0
     classifier_free_guidance: Guidance = 3

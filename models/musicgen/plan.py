@@ -5,7 +5,7 @@ out. Field names are those of the public schema (models/inputs/music.py).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -61,9 +61,8 @@ def make_plan(request: AudioGenerationRequest, config: MusicgenConfig, *, diffus
     total = frames_in(request.music.total_seconds, config.frame_rate)
     stride = frames_in(config.stride_seconds, config.frame_rate)
     windows = plan_windows(total, config.max_frames, stride, known)
-    return Plan(
-        request, text, total, windows, recordings.prefix, prefix_codes, recordings.melody, buffer, recordings.notes
-    )
+    notes = (*recordings.notes, *_notes(request, frames, known, config))
+    return Plan(request, text, total, windows, recordings.prefix, prefix_codes, recordings.melody, buffer, notes)
 
 
 def frames_in(seconds: float, frame_rate: float) -> int:
@@ -109,6 +108,19 @@ def _frames(seconds: float, field: str, config: MusicgenConfig) -> int:
             field, f"is {seconds:g}; it must lie between {1 / config.frame_rate:g} and {LONGEST_SECONDS} seconds."
         )
     return frames_in(seconds, config.frame_rate)
+
+
+def _notes(request: AudioGenerationRequest, frames: int, known: int, config: MusicgenConfig) -> Iterator[str]:
+    """What of a request becomes something else than the words of its fields say."""
+    music, seconds = request.music, frames / config.frame_rate
+    if music.loop and known:
+        yield (
+            f"the end of the loop fades into its first {music.overrun_seconds:g} s, over the beginning of what is gone "
+            "on from"
+        )
+    if not music.loop and abs(music.duration_seconds - seconds) > ROUNDING:
+        frame = 1 / config.frame_rate
+        yield f"duration is {music.duration_seconds:g}; {seconds:g} s are made, whole frames of {frame:g} s"
 
 
 def _check_decoder(request: AudioGenerationRequest, config: MusicgenConfig, diffusion: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from models.audio.encode import CONTENT_TYPES
 from models.audio.master import MasterOptions, master
+from models.audio.normalise import notes_on_level
 from models.audio.pcm import pcm16_bytes
 from models.audio.write import write_audio
 from models.engine import Engine
@@ -45,6 +46,8 @@ class MusicBackend:
                 del self._engines[attempt_id]
         path = folder / f"output.{inputs.output_format}"
         audio = master(generated.audio, generated.sample_rate, _master_options(inputs))
+        for note in notes_on_level(audio, inputs.normalization_strategy):
+            listener.log(f"note: {note}")
         write_audio(path, [audio], generated.sample_rate, inputs.output_format)
         _tell(listener, audio, generated.sample_rate)
         name = f"{'sound' if isinstance(inputs, SoundInputs) else 'music'}.{inputs.output_format}"
