@@ -27,7 +27,7 @@ from container import schema
 from container.client import CogClient
 
 # What the predictor's setup() raised, behind what each layer of Cog puts before it.
-_SETUP_ERROR = re.compile(r"Setup failed: setup failed: (?:\w+Error: )?(.+)")
+_SETUP_ERROR = re.compile(r"Setup failed: setup failed: (?:\w+(?:Error|Request): )?(.+)")
 SETUP_SECONDS = (
     600.0  # without a word: loading 1.6 B weights from a slow disk takes minutes; a download tells its progress
 )

@@ -17,6 +17,8 @@ class Predictor(BasePredictor):
         print("setup speaks")
         if os.environ.get("TOY_SETUP") == "fails":
             raise RuntimeError("weights missing: toy.safetensors")
+        if os.environ.get("TOY_SETUP") == "refuses":
+            raise type("InvalidRequest", (ValueError,), {})("TOY_SETUP: is refuses.")
 
     def predict(
         self,

@@ -58,10 +58,13 @@ def test_a_prediction_without_a_file_is_a_failure(toy, capsys):
     assert "without an output" in capsys.readouterr().err
 
 
-def test_a_failed_setup_is_told(toy, capsys, monkeypatch):
-    monkeypatch.setenv("TOY_SETUP", "fails")
+@pytest.mark.parametrize(
+    ("setup", "said"), [("fails", "weights missing: toy.safetensors"), ("refuses", "TOY_SETUP: is refuses.")]
+)
+def test_a_failed_setup_is_told(toy, capsys, monkeypatch, setup, said):
+    monkeypatch.setenv("TOY_SETUP", setup)
     assert main(["-i", "text=say"]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "The server's setup failed. weights missing: toy.safetensors"
+    assert capsys.readouterr().err.splitlines()[-1] == f"The server's setup failed. {said}"
 
 
 @pytest.mark.parametrize(
