@@ -141,3 +141,33 @@ def test_a_field_that_a_form_does_not_have_is_refused_with_those_it_has(client: 
         form for name, form in client.get("/openapi.json").json()["components"]["schemas"].items() if "Body_" in name
     ]
     assert [form["additionalProperties"] for form in forms] == [False, False]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+@pytest.mark.parametrize(
+    ("body", "kind", "told"),
+    [
+        (b'{"a": 1}', "application/x-www-form-urlencoded", "with Content-Type: application/json"),
+        (b'{"a": 1}', "text/plain", "with Content-Type: application/json"),
+        (b"{bad", JSON, "is no JSON: Expecting property name enclosed in double quotes, at character 2"),
+        (b"[]", JSON, "is []; it must be a JSON object"),
+        (b'"a"', JSON, "is 'a'; it must be a JSON object"),
+        (b'{"a": "\xff"}', JSON, "is not UTF-8"),
+        (b"[" * 50_000, JSON, "too deep within each other"),
+        (b'{"a": ' + b"9" * 5000 + b"}", JSON, "more than 4300 digits"),
+    ],
+)
+def test_a_body_that_is_no_document_is_told_what_it_should_be(
+    client: TestClient, path: str, body: bytes, kind: str, told: str
+) -> None:
+    """Before: "Input should be a valid dictionary or object to extract fields from", or only that it cannot be read."""
+    answer = sent(client, path, body, kind)
+    assert answer.status_code in (400, 422)
+    assert told in answer.json().get("detail", answer.text), answer.text
+    assert "body" in answer.text
+
+
+def test_where_nothing_is_it_is_said_what_is_elsewhere(client: TestClient) -> None:
+    for path in ("/v1/prediction", "/ai/tasks/x/y", "/v1/audio/speeches"):
+        answer = client.get(path, headers=AUTH)
+        assert (answer.status_code, "/openapi.json" in answer.text) == (404, True), answer.text

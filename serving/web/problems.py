@@ -3,8 +3,10 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
@@ -37,7 +39,15 @@ _WORDS = {
     "greater_than_equal": "is {given}; at least {ge:g} is needed.",
     "less_than_equal": "is {given}; at most {le:g} is taken.",
     "literal_error": "is {given}; write {expected}.",
+    "string_type": "is {given}; it must be a string.",
+    **dict.fromkeys(("dict_type", "model_attributes_type"), "is {given}; it must be a JSON object."),
 }
+# Of a body that is none of JSON though it says so, by what Python's reader of it raised.
+_UNREADABLE: tuple[tuple[type[Exception], str], ...] = (
+    (UnicodeDecodeError, "is not UTF-8, in which JSON is written. Encode it so."),
+    (RecursionError, "has lists or objects too deep within each other. Send flatter ones."),
+    (ValueError, f"holds a whole number of more than {sys.get_int_max_str_digits()} digits. Send shorter ones."),
+)
 AGAIN_SECONDS = 5  # Retry-After where the caller's own predictions are in the way, or the database is away
 
 
@@ -79,9 +89,20 @@ def problem_of(error: Exception) -> Problem:
             text = "The database is away. Try again soon."
             return Problem(503, text, headers={"Retry-After": str(AGAIN_SECONDS)})
         case HTTPException():
-            return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+            return _of_http(error)
     log.error("an answer failed", exc_info=error)
     return Problem(500, "Something broke on our side. It is logged.")
+
+
+def _of_http(error: HTTPException) -> Problem:
+    """Of the framework's that say nothing, with what is to be said."""
+    headers = dict(error.headers or {})
+    if error.status_code == 400 and error.__cause__ is not None:  # FastAPI's, of a body that it could not read
+        text = next((text for kind, text in _UNREADABLE if isinstance(error.__cause__, kind)), "cannot be read.")
+        return Problem(400, f"body: {text}", (("body", text),), headers)
+    if error.detail == HTTPStatus.NOT_FOUND.phrase:  # the router's: no door has answered
+        return Problem(404, "Nothing is at this address. /openapi.json lists what is.", headers=headers)
+    return Problem(error.status_code, str(error.detail), headers=headers)
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
@@ -100,7 +121,9 @@ def _said(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "missing":
         return "is missing. Send a value."
     if detail["type"] == "json_invalid":
-        return f"{detail['msg']}."
+        return f"is no JSON: {detail['ctx']['error']}, at character {detail['loc'][1] + 1}."
+    if isinstance(detail["input"], bytes):  # by its Content-Type a form, or anything else
+        return "is not sent as JSON. Send it with Content-Type: application/json."
     if words := _WORDS.get(detail["type"]):
         return words.format(**detail.get("ctx", {}), length=_length(detail["input"]), given=shown(detail["input"]))
     return f"is {shown(detail['input'])}. {detail['msg']}."
