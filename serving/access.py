@@ -135,7 +135,11 @@ def _from_text(part: str) -> Key:
 def _from_file(path: Path) -> list[Key]:
     if not path.is_file():
         raise InvalidRequest("tokens_file", f"is {str(path)!r}; there is no such file.")
-    lines = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest("tokens_file", f"is {str(path)!r}, which cannot be read as text: {error}.") from error
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     for number, line in enumerate(lines, 1):
         if len(line) not in (2, 3) or not _HASH.fullmatch(line[1]):
             raise InvalidRequest(

@@ -24,7 +24,7 @@ from models.errors import InvalidRequest
 from serving.access import Keys
 from serving.service import Service
 from serving.settings import LOOPBACK, Settings
-from serving.tls import Certificate, self_signed
+from serving.tls import Certificate, check, self_signed
 from serving.web.app import create_app, create_health_app
 from serving.web.sockets import Sockets
 from serving.work.backend import Backends
@@ -57,10 +57,11 @@ def serve(
     with listen(settings.host, settings.port) as listening:
         base_url = settings.base_url(listening.getsockname()[1])
         with Service(settings, base_url, lacks) as service:
+            certificate = certificate_of(settings)
             if not settings.http_only:
                 service.start_work(load, on_error=lambda error: over.set())
             log.info("Parley listens on %s port %d, as %s", settings.host, listening.getsockname()[1], base_url)
-            _Server(create_app(service, keys), service, over, certificate_of(settings)).run(sockets=[listening])
+            _Server(create_app(service, keys), service, over, certificate).run(sockets=[listening])
             return _status(service)
 
 
@@ -94,14 +95,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def certificate_of(settings: Settings) -> Certificate | None:
-    """The one that is given, or made; none where http is spoken."""
+    """The one that is given, or made; none where http is spoken. Raises InvalidRequest."""
     if settings.self_signed:
         named = [urlsplit(settings.public_url).hostname or "", settings.host, *LOOPBACK]
         made = self_signed(settings.data / "tls", filter(None, named))
         log.info("Clients may trust the certificate %s", made.certfile)
         return made
     if settings.certfile:
-        return Certificate(Path(settings.certfile), Path(settings.keyfile) if settings.keyfile else None)
+        given = Certificate(Path(settings.certfile), Path(settings.keyfile) if settings.keyfile else None)
+        check(given)
+        return given
     return None
 
 

@@ -3,13 +3,17 @@
 A process that serves HTTP has all but the working side, a worker all but the HTTP side, the default process both.
 """
 
+import errno
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Self
 
 import sqlalchemy as sa
 
+from models.errors import InvalidRequest
 from serving.intake import Intake, Lacks
 from serving.links import Links
 from serving.listeners import Listeners
@@ -50,11 +54,13 @@ class Service:
 
     def __init__(self, settings: Settings, base_url: str, lacks: Lacks = lambda checkpoint: False) -> None:
         """base_url: where callers reach it, unless the settings know better. lacks: what is refused, as no process of
-        this service could load it. Raises InvalidRequest where the database is of another release."""
+        this service could load it. Raises InvalidRequest where the database is of another release, or where the
+        data cannot be kept."""
         self.settings, self._lacks = settings, lacks
         self.models = settings.served
         self.changes = Changes()
         self.worker: WorkerProcess | None = None
+        _make_folder(settings.data)
         with ExitStack() as opening:  # what is open is closed again where the rest cannot be opened
             self.engine, unsynced, self.queue = _open(settings, opening)
             self._make_rooms(unsynced, base_url)
@@ -109,6 +115,17 @@ class Service:
         if is_sqlite(self.settings.database):
             return FileLease(sqlite_path(self.settings.database).parent, name)
         return DatabaseLease(self.engine, name)
+
+
+def _make_folder(path: Path) -> None:
+    """For its owner's eyes only."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        problem = "" if os.access(path, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise InvalidRequest("data", f"is {path}, where nothing can be kept ({problem}). Name another folder.")
 
 
 def _open(settings: Settings, closing: ExitStack) -> tuple[sa.Engine, sa.Engine, Queue]:

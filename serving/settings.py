@@ -177,7 +177,7 @@ class Settings:
                 raise InvalidRequest(name, f"is {getattr(self, name)}; it must be above 0, and finite.")
         for name in ("port", "health_port"):
             if not 0 <= getattr(self, name) <= LAST_PORT:
-                raise InvalidRequest(name, f"is {getattr(self, name)}; ports are 1 to {LAST_PORT}.")
+                raise InvalidRequest(name, f"is {getattr(self, name)}; ports are 0 to {LAST_PORT}.")
 
     def base_url(self, port: int) -> str:
         """Where callers reach the service that listens on this port. Raises InvalidRequest where nobody could tell."""

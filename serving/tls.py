@@ -5,6 +5,7 @@ Signed by itself: a client is told to trust the file (npm's `openai`: NODE_EXTRA
 
 import ipaddress
 import os
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from models.errors import InvalidRequest
 
 VALID = timedelta(days=30)
 CLOCKS_DIFFER = timedelta(hours=1)
@@ -38,6 +41,18 @@ def self_signed(folder: Path, names: Iterable[str]) -> Certificate:
         file.write(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, nothing))
     made.certfile.write_bytes(_signed(key, names).public_bytes(pem))
     return made
+
+
+def check(certificate: Certificate) -> None:
+    """Raises InvalidRequest where it cannot be served with."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate.certfile, certificate.keyfile)
+    except OSError as error:  # which ssl's own are too
+        raise InvalidRequest(
+            "certfile",
+            f"is {str(certificate.certfile)!r}, which is no certificate as PEM, or not that of the key "
+            f"({error.strerror or error}). Give the one to the other, or name the key's file as keyfile.",
+        ) from error
 
 
 def _signed(key: ec.EllipticCurvePrivateKey, names: Iterable[str]) -> x509.Certificate:

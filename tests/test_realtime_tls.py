@@ -14,6 +14,7 @@ from serving_fixtures import ALICE
 from models.errors import InvalidRequest
 from serving.processes import certificate_of
 from serving.settings import Settings
+from serving.tls import self_signed
 
 HERE = Path(__file__).parent
 
@@ -58,5 +59,10 @@ def test_what_is_said_of_certificates_must_go_together(tmp_path: Path) -> None:
         Settings(certfile=str(certificate), keyfile=str(tmp_path / "none"))
     given = Settings(certfile=str(certificate))
     assert given.base_url(8443) == "https://127.0.0.1:8443"
-    assert certificate_of(given) is not None
+    with pytest.raises(InvalidRequest, match=r"certfile: is '.*own.pem', which is no certificate as PEM"):
+        certificate_of(given)
+    made, other = (self_signed(tmp_path / name, ["localhost"]) for name in ("made", "other"))
+    assert certificate_of(Settings(certfile=str(made.certfile), keyfile=str(made.keyfile))) == made
+    with pytest.raises(InvalidRequest, match=r"certfile: .* or not that of the key"):
+        certificate_of(Settings(certfile=str(made.certfile), keyfile=str(other.keyfile)))
     assert certificate_of(Settings()) is None

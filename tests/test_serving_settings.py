@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from serving_queue_fixtures import opened
 
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, WeightsError
 from serving import processes
 from serving.__main__ import main
 from serving.processes import listen
+from serving.service import Service
 from serving.settings import Settings
 from serving.storage.store import open_store
+from serving.work.backend import Backends
 from serving.work.queue import PREDICTIONS
 
 
@@ -32,7 +34,7 @@ def test_what_is_counted_or_timed_is_above_zero_and_finite(name: str, value: flo
 @pytest.mark.parametrize("value", [-1, 65_536])
 def test_a_port_that_cannot_be_is_told_as_such(name: str, value: int) -> None:
     """Before, a traceback of the socket's."""
-    with pytest.raises(InvalidRequest, match=rf"{name}: is {value}; ports are 1 to 65535"):
+    with pytest.raises(InvalidRequest, match=rf"{name}: is {value}; ports are 0 to 65535"):
         Settings(**{name: value})
 
 
@@ -99,6 +101,49 @@ def test_a_process_without_its_database_ends_with_the_reason_in_a_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: the database is away, or lets nobody in: OperationalError")
     assert "hunter2" not in line
+
+
+def test_what_cannot_be_opened_is_told_in_a_line_and_nothing_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, each ended in a trace of this program's own calls, the certificate after the models had been loaded."""
+    monkeypatch.setattr(processes, "_until_told", threading.Event)  # signals are those who run the tests'
+    monkeypatch.setattr(Service, "start_work", lambda *_: pytest.fail("it began to load models"))
+    file, data = tmp_path / "bytes", ["--data", str(tmp_path / "data")]
+    file.write_bytes(b"\xff")
+    for options, told in (
+        (["--data", str(file)], f"data: is {file}, where nothing can be kept (File exists). Name another folder."),
+        (["--data", str(file / "in")], f"data: is {file / 'in'}, where nothing can be kept (Not a directory)."),
+        ([*data, "--database-url", f"sqlite:///{file}/x.db"], f"database_url: leads to {file}/x.db, where no file"),
+        ([*data, "--certfile", str(file)], f"certfile: is '{file}', which is no certificate as PEM"),
+    ):
+        assert main(["--no-auth", "--port", "0", *options]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {told}")
+    assert main(["--tokens-file", str(file), "--port", "0", *data]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: tokens_file: is '{file}', which cannot be read as text: ")
+
+
+def test_a_setting_of_the_model_that_does_not_hold_is_told_in_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before, its message was the last line of a trace. What is no mistake of a setting has its trace."""
+
+    def load() -> Backends:
+        raise WeightsError("PARLEY_MODEL is 'x'; it must be dia.")
+
+    def break_down() -> Backends:
+        raise KeyError("x")
+
+    for failing, traced in ((load, False), (break_down, True)):
+        over = threading.Event()
+        with Service(Settings(data=tmp_path, no_auth=True), "http://127.0.0.1") as service:
+            service.start_work(failing, on_error=lambda error, over=over: over.set())
+            assert over.wait(20)
+        said = next(one for one in reversed(caplog.records) if one.name == "parley")
+        assert said.getMessage().startswith("this process can work no more: ")
+        assert bool(said.exc_info) is traced
 
 
 @pytest.mark.parametrize("bucket", ["parley", "s3://", "ftp://parley/x"])

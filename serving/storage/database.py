@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from models.errors import InvalidRequest
 from serving.storage.schema import set_up
 
 # Not there, locked, or read-only after a failover: later it may do.
@@ -112,10 +113,15 @@ def sqlite_url(path: Path) -> str:
 
 
 def make_sqlite_file(path: Path) -> None:
-    """An empty one where there is none, for its owner's eyes only, and its folder too."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    """An empty one where there is none, for its owner's eyes only, and its folder too. Raises InvalidRequest."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise InvalidRequest(
+            "database_url", f"leads to {path}, where no file can be made ({error.strerror}). Name another place."
+        ) from error
 
 
 def _on_connect(engine: sa.Engine, statement: str) -> None:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.errors import ParleyError
 from serving.public_http import public_client
 from serving.storage.database import DATABASE_AWAY
 from serving.storage.lease import Lease
@@ -69,7 +70,9 @@ class WorkerProcess:
             while not self._over.is_set():
                 self._work(self.backends)
         except BaseException as error:
-            log.exception("this process can work no more")
+            # A setting that does not hold, or weights that are not here, are said in a line: their trace says no more.
+            trace = not isinstance(error, ParleyError) or error.__cause__ is not None
+            log.error("this process can work no more: %s", error, exc_info=trace)
             self.error = error
             self._on_error(error)
 
