@@ -261,6 +261,13 @@ def test_candidates_that_say_nothing_are_told(schema: type[Any]) -> None:
         assert notes(**given) == ()
 
 
+@pytest.mark.parametrize(("given", "told"), [({"count": 3, "temperature": 0}, 1), ({"count": 3}, 0), ({}, 0)])
+def test_variations_that_cannot_vary_are_told(given: dict[str, Any], told: int) -> None:
+    asked_for = MusicInputs.parse(prompt="a", **given)
+    notes = notes_on(asked_for, asked_for.model_name)
+    assert notes == ("temperature is 0, so nothing is drawn, and all 3 variations have the same codes",)[:told]
+
+
 # --- the key -------------------------------------------------------------------------------------------------------
 
 

@@ -94,6 +94,10 @@ class Piece(Protocol):
     def top_k(self) -> int: ...
     @property
     def top_p(self) -> float: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def count(self) -> int: ...
 
 
 def notes_on(asked: Piece, plays: str) -> tuple[str, ...]:
@@ -105,6 +109,8 @@ def notes_on(asked: Piece, plays: str) -> tuple[str, ...]:
         notes.append(
             f"top_p is {asked.top_p:g}, which takes the place of top_k: {asked.top_k} says nothing but with top_p 0"
         )
+    if asked.count > 1 and asked.temperature == 0:
+        notes.append(f"temperature is 0, so nothing is drawn, and all {asked.count} variations have the same codes")
     if asked.loop and asked.output_format == "mp3":
         notes.append("players leave a gap between repeats of an mp3; wav, flac and ogg have none")
     return tuple(notes)
