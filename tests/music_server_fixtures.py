@@ -2,16 +2,20 @@
 
 import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+from engine_fixtures import until
 
-from container.client import Response
+from container.client import CogClient, Response
+from container.server import CogServer
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = "predict.py:MusicPredictor"
+SHORT = {"prompt": "piano", "duration": 2, "output_format": "wav", "normalization_strategy": "clip", "seed": 7}
 
 _CONSTANT = f"""
 import sys
@@ -58,6 +62,26 @@ def failed(response: Response, *said: str) -> str:
     for words in said:
         assert words in prediction["error"]
     return str(prediction["error"])
+
+
+@dataclass
+class Refused:
+    error: str
+    printed: str
+
+
+def refused(server: CogServer, prediction_id: str, **given: object) -> Refused:
+    """A failed prediction: Cog answers with the message alone, and what was printed is in the server's log."""
+    error = failed(server.client.predict({**SHORT, **given}, prediction_id))
+    marker = f"after-{prediction_id}"
+    succeeded(server.client.predict(SHORT, marker))
+    until(lambda: any(line.prediction_id == marker and line.is_output for line in server.log))
+    lines = [line.text for line in server.log if line.prediction_id == prediction_id and line.is_output]
+    return Refused(error, "\n".join(lines))
+
+
+def made(client: CogClient, **given: object) -> dict:
+    return succeeded(client.predict({**SHORT, **given}))["output"]
 
 
 def content_of(answer: dict[str, Any]) -> bytes:

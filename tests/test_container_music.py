@@ -1,77 +1,42 @@
-"""The second container over Cog's real server: its answers, its refusals, its songs in a bucket, its models.
+"""The second container over Cog's real server: its answers, its refusals, its models.
 
-The models are constants here, so that what stands around them can be told exactly; fake-gcs-server takes the songs.
+The models are constants here, so that what stands around them can be told exactly. Songs: test_container_songs.py.
 """
 
 import json
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from engine_fixtures import ConstantPipeline, until
-from google.cloud.storage import Bucket, Client
+from engine_fixtures import until
 from music_server_fixtures import (
     REFERENCE,
     ROOT,
+    SHORT,
     content_of,
     failed,
+    made,
     recording,
+    refused,
     samples_of,
     succeeded,
     write_constant_predictor,
 )
-from songs_fixtures import fake_storage
 
 from container.client import CogClient
 from container.server import CogServer
-from models.errors import InvalidRequest, StorageFailed
-from models.inputs import MusicInputs
-from prediction.music import MusicMaker
-
-KEY = "correct horse battery staple"
-SHORT = {"prompt": "piano", "duration": 2, "output_format": "wav", "normalization_strategy": "clip", "seed": 7}
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[Bucket]:
-    with fake_storage(), closing(Client(project=None)) as client:
-        yield client.create_bucket("songs-of-ours", project="p")
-
-
-@pytest.fixture(scope="module")
-def server(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CogServer]:
-    folder = write_constant_predictor(tmp_path_factory.mktemp("music"))
-    songs = {"GCS_BUCKET": bucket.name, "GCS_PREFIX": "songs", "SONG_KEY": KEY}
-    with CogServer(REFERENCE, folder, songs) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CogServer]:
+    with CogServer(REFERENCE, write_constant_predictor(tmp_path_factory.mktemp("music"))) as running:
         yield running
 
 
 @pytest.fixture
 def client(server: CogServer) -> CogClient:
     return server.client
-
-
-@dataclass
-class Refused:
-    error: str
-    printed: str
-
-
-def refused(server: CogServer, prediction_id: str, **given: object) -> Refused:
-    """A failed prediction: Cog answers with the message alone, and what was printed is in the server's log."""
-    error = failed(server.client.predict({**SHORT, **given}, prediction_id))
-    marker = f"after-{prediction_id}"
-    succeeded(server.client.predict(SHORT, marker))
-    until(lambda: any(line.prediction_id == marker and line.is_output for line in server.log))
-    lines = [line.text for line in server.log if line.prediction_id == prediction_id and line.is_output]
-    return Refused(error, "\n".join(lines))
-
-
-def made(client: CogClient, **given: object) -> dict:
-    return succeeded(client.predict({**SHORT, **given}))["output"]
 
 
 # --- what is returned ----------------------------------------------------------------------------------------------
@@ -217,73 +182,10 @@ def test_without_a_prompt_and_without_audio_there_is_nothing_to_make(client: Cog
 
 
 def test_what_breaks_is_told_with_its_trace_and_a_mistake_without(server: CogServer) -> None:
-    broken = refused(server, "broken", prompt="broken", song_id=404, key=KEY)
+    broken = refused(server, "broken", prompt="broken")
     assert "a string of the guitar" in broken.error
     assert "Traceback" in broken.printed
-    assert KEY not in broken.printed + broken.error
     assert "Traceback" not in refused(server, "refused", prompt="refused").printed
-
-
-# --- songs ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_song_with_a_number_is_stored_under_it(client: CogClient, bucket: Bucket) -> None:
-    answer = made(client, song_id=1, key=KEY)
-    assert answer["song_id"] == 1
-    assert answer["gcs_uri"] == "gs://songs-of-ours/songs/1.wav"
-    assert answer["url"].endswith("/songs-of-ours/songs/1.wav")
-    blob = bucket.get_blob("songs/1.wav")
-    assert blob.download_as_bytes() == content_of(answer)
-    assert blob.content_type == "audio/wav"
-    assert (blob.metadata["seed"], blob.metadata["model"]) == ("7", "musicgen-melody")
-    assert len(blob.metadata["prompt_sha256"]) == 64
-
-
-def test_variations_are_stored_beside_each_other(client: CogClient, bucket: Bucket) -> None:
-    answer = made(client, song_id=2, key=KEY, count=2)
-    assert answer["variations"][0]["gcs_uri"] == "gs://songs-of-ours/songs/2-2.wav"
-    assert bucket.get_blob("songs/2-2.wav").metadata["seed"] == "8"
-
-
-def test_what_is_stored_before_a_variation_fails_is_named(bucket: Bucket) -> None:
-    """Whoever sends the number again meets it there."""
-
-    def load(name: str) -> ConstantPipeline:  # between the look at the bucket and the upload
-        bucket.blob("6-2.wav").upload_from_string(b"somebody else's")
-        return ConstantPipeline(name)
-
-    maker = MusicMaker(load, environ={"GCS_BUCKET": bucket.name, "SONG_KEY": KEY})
-    with pytest.raises(
-        StorageFailed, match=r"(?s)6-2\.wav cannot be stored: 412.*; stored .*: gs://songs-of-ours/6\.wav$"
-    ):
-        maker.make(MusicInputs.parse(**SHORT, count=2, song_id=6, key=KEY))
-    assert bucket.get_blob("6.wav") is not None
-
-
-@pytest.mark.parametrize(("number", "key"), [*enumerate(["wrong", KEY + "!", ""])])
-def test_a_wrong_key_makes_nothing(server: CogServer, bucket: Bucket, number: int, key: str) -> None:
-    wrong = refused(server, f"wrong-{number}", song_id=3, key=key)
-    assert "key: does not match" in wrong.error
-    assert "seed:" not in wrong.printed
-    assert bucket.get_blob("songs/3.wav") is None
-
-
-def test_a_number_that_is_taken_makes_nothing_and_replaces_nothing(
-    client: CogClient, server: CogServer, bucket: Bucket
-) -> None:
-    first = content_of(made(client, song_id=4, key=KEY))
-    second = refused(server, "taken", song_id=4, key=KEY, seed=50)
-    assert "song_id: is 4, and songs/4.wav is stored already" in second.error
-    assert "seed:" not in second.printed
-    assert bucket.get_blob("songs/4.wav").download_as_bytes() == first
-
-
-def test_the_key_is_in_no_answer_and_in_no_log(client: CogClient, server: CogServer, bucket: Bucket) -> None:
-    response = client.predict({**SHORT, "song_id": 5, "key": KEY})
-    succeeded(response)
-    assert KEY not in response.text
-    assert not [line for line in server.log if KEY in line.text]
-    assert KEY not in json.dumps(bucket.get_blob("songs/5.wav").metadata)
 
 
 # --- models --------------------------------------------------------------------------------------------------------
@@ -324,11 +226,3 @@ def test_a_cancelled_prediction_frees_the_server_soon(client: CogClient) -> None
     assert client.cancel_and_wait("cancelled", 10)
     assert time.monotonic() - started < 5
     made(client)
-
-
-def test_a_deployment_without_a_bucket_stores_nothing() -> None:
-    loaded: list[str] = []
-    maker = MusicMaker(loaded.append, environ={})  # type: ignore[arg-type]
-    with pytest.raises(InvalidRequest, match=r"song_id: is given, .* GCS_BUCKET"):
-        maker.make(MusicInputs.parse(prompt="piano", song_id=1, key="any"))
-    assert not loaded
