@@ -16,10 +16,11 @@ their packages ask for is to be resolved.
 There is a lock for each build of torch because pip, given the hashes of both, always takes the one of the index.
 """
 
+import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,7 +124,11 @@ def _resolve(*inputs: Path) -> tuple[Pin, ...]:
     return parse(done.stdout)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    argparse.ArgumentParser(
+        prog="python -m container.lock",
+        description="Resolve container/*.in afresh and write the files of pins. Needs uv, and an index.",
+    ).parse_args(arguments)
     image, serving, dev = (ROOT / "container" / f"requirements{of}.in" for of in ("", "-serving", "-dev"))
     texts = files(_resolve(image), _resolve(image, serving), _resolve(image, serving, dev))
     for name, text in texts.items():

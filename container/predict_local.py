@@ -163,7 +163,10 @@ def _add_predictor(parser: argparse.ArgumentParser) -> None:
 def _command() -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):  # being ended takes the server along, like Ctrl-C
         signal.signal(ending, signal.default_int_handler)
-    return main()
+    try:
+        return main()
+    except KeyboardInterrupt:  # before there was a server, or once more while it ended
+        return _fail("Stopped.", CANCELLED)
 
 
 if __name__ == "__main__":

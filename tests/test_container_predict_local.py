@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from container_fixtures import write_toy
 
+from container import predict_local
 from container.client import Response
 from container.predict_local import _refusal, _show, main
 from container.server import LogLine
@@ -148,3 +149,13 @@ def test_an_interrupt_cancels_the_prediction_and_stops_the_server(toy, number):
         rest = process.stderr.read()
         assert process.wait(20) == 130
     assert rest.endswith("Cancelled.\n")
+
+
+def test_an_interrupt_before_there_is_a_server_leaves_no_trace(capsys, monkeypatch):
+    def interrupted(reference):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict_local.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(predict_local.schema, "generate", interrupted)
+    assert predict_local._command() == 130
+    assert capsys.readouterr().err == "Stopped.\n"

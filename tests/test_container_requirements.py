@@ -146,3 +146,14 @@ def test_resolved_pins_are_sorted_into_their_files():
         "requirements-serving.txt": ["uvicorn"],
         "requirements-dev.txt": ["pytest"],
     }
+
+
+@pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--check", 2)])
+def test_who_asks_what_it_does_gets_nothing_resolved(option, status, monkeypatch, capsys):
+    """Before, options were passed over: --help wrote all files anew."""
+    monkeypatch.setattr(lock, "_resolve", lambda *_: pytest.fail("it resolved"))
+    with pytest.raises(SystemExit) as ended:
+        lock.main([option])
+    assert ended.value.code == status
+    shown = capsys.readouterr()
+    assert "usage: python -m container.lock" in shown.out + shown.err
