@@ -1,6 +1,7 @@
 """What an assistant is saying, looked at and cut off before it has said all of it."""
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -73,3 +74,39 @@ def test_what_was_not_said_yet_cannot_be_cut_off(client: Client) -> None:
     assert part_of(item)[0] == "Good morning to you."
     (retrieved,) = client.says("conversation.item.retrieve", item_id=item["id"])
     assert part_of(retrieved["item"]) == ("Good morning to you.", 600)
+
+
+@pytest.mark.parametrize("second", [0, 1])
+def test_what_is_cut_off_while_it_is_listened_to_has_the_words_of_none(client: Client, second: int) -> None:
+    """Before, whoever waited for its words waited for ever, and no item of the session was transcribed any more."""
+    sound = base64.b64encode(bytes(1000 * RATE_BYTES)).decode()
+    item = {
+        "type": "message",
+        "role": "assistant",
+        "id": "item_1",
+        "content": [{"type": "output_audio", "audio": sound}],
+    }
+    client.says("conversation.item.create", item=item)
+
+    def heard() -> Iterator[str]:
+        for number, word in enumerate(["Good", "morning."]):
+            if number == second:
+                client.says("conversation.item.truncate", item_id="item_1", content_index=0, audio_end_ms=500)
+            yield word
+
+    client.workers.said = heard()
+    client.says(
+        "response.create", response={"instructions": "Hello.", "audio": {"output": {"voice": {"id": "item_1"}}}}
+    )
+    assert only(client.hears_after_work(), "response.done")["response"]["status"] == "completed"
+    (order,) = client.workers.orders
+    assert order.prompt is not None
+    assert order.prompt.transcript == "[S1] Good morning."  # of the whole, which is what is spoken like
+    kept = only(client.says("conversation.item.retrieve", item_id="item_1"), "conversation.item.retrieved")["item"]
+    assert part_of(kept) == (None, 500)
+    client.workers.said = ["Again."]
+    client.updates(audio={"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}})
+    client.appends(0.2, 3000)
+    client.says("input_audio_buffer.commit")
+    told = client.hears_after_work()
+    assert only(told, "conversation.item.input_audio_transcription.completed")["transcript"] == "Again."

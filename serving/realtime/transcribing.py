@@ -52,9 +52,9 @@ class Transcribing:
         words: Future[str] = Future()
         item.words = words
         part = next((part for part in item.parts if part.is_audio), None)
-        job = _Job(item, part, wanted, told, with_logprobs) if part is not None else None
+        job = _Job(item, words, part, wanted, told, with_logprobs) if part is not None else None
         if job is None or item.silent or job.part.text is not None or job.part.samples is None:
-            self._known(item, part, told)
+            self._known(item, words, part, told)
         elif len(self._waiting) >= MOST_WAITING:
             self._fail(job, GenerationFailed(f"{MOST_WAITING} items wait to be transcribed, the most that may."))
         else:
@@ -81,22 +81,20 @@ class Transcribing:
             if self._is_busy:
                 self._workers.listen_in_background(self._work)
 
-    def _known(self, item: Item, part: Part | None, told: bool) -> None:
+    def _known(self, item: Item, words: Future[str], part: Part | None, told: bool) -> None:
         """Without listening: nobody speaks in it, or its client has said what it says."""
-        assert item.words is not None
         if part is not None and part.samples is None and part.text is None:
-            item.words.set_exception(GenerationFailed(f"The audio of item {item.id} is not kept any more."))
+            words.set_exception(GenerationFailed(f"The audio of item {item.id} is not kept any more."))
             return
         text = (part.text if part is not None else None) or ""
         if part is not None:
             part.text = text
-        item.words.set_result(text)
+        words.set_result(text)
         if told:
             self._tell_end(item, part, text)
 
     def _hear(self, job: "_Job") -> None:
         item = job.item
-        assert item.words is not None
         try:
             text, logprobs = self._listen(job)
         except Exception as error:
@@ -107,11 +105,12 @@ class Transcribing:
                 self._fail(job, error)
             return
         with self._lock:
-            job.part.text = text
-            self._conversation.weigh(item)
+            if job.is_wanted:
+                job.part.text = text
+                self._conversation.weigh(item)
             if job.told and not self._gone(item):
                 self._tell_end(item, job.part, text, logprobs)
-        item.words.set_result(text)
+        job.words.set_result(text)
 
     def _listen(self, job: "_Job") -> tuple[str, list[say.Logprob] | None]:
         """Until nobody wants to know any more. What is not told is of a response, which may have its own items."""
@@ -149,11 +148,11 @@ class Transcribing:
 
     def _fail(self, job: "_Job", error: ParleyError) -> None:
         """With the lock held."""
-        words, job.item.words = job.item.words, None  # whoever asks for them next may have better luck
-        assert words is not None
+        if job.is_wanted:
+            job.item.words = None  # whoever asks for them next may have better luck
         if job.told and not self._gone(job.item):
             self._send(say.TranscriptionFailed(item_id=job.item.id, error=_told(error)))
-        words.set_exception(error)
+        job.words.set_exception(error)
 
     def _tell_end(self, item: Item, part: Part | None, text: str, logprobs: list[say.Logprob] | None = None) -> None:
         seconds = 0.0 if part is None else part.milliseconds / 1000
@@ -163,13 +162,19 @@ class Transcribing:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """told: with events."""
+    """words: what those who asked wait for. told: with events."""
 
     item: Item
+    words: Future[str]
     part: Part
     wanted: Transcription
     told: bool
     with_logprobs: bool
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether its words are still the item's: what has been cut meanwhile says something else."""
+        return self.item.words is self.words
 
 
 def _logprobs(segment: Segment) -> list[say.Logprob]:
