@@ -1,7 +1,8 @@
 """What a process of the service does from its start to SIGTERM: serve HTTP, work, or both. Knows no model's name.
 
 At SIGTERM no connection and no prediction is taken on any more; what runs of both has `grace_seconds` to end, then the
-predictions are handed back, to be begun anew with the same seed.
+predictions are handed back, to be begun anew with the same seed. So it is at Ctrl-C; the second one ends all at once,
+as being killed does: what ran is begun anew by the next process.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -41,6 +43,7 @@ SOCKETS: dict[str, Any] = {
     "ws_ping_timeout": 20.0,
     "ws_per_message_deflate": False,
 }
+INTERRUPTED = 130  # exit status, as shells have it
 UNFINISHED_ANSWER = "ASGI callable returned without completing response."
 
 
@@ -76,6 +79,7 @@ def work(settings: Settings, load: Callable[[], Backends]) -> int:
                 _Server(create_health_app(service), service, over).run(sockets=[listening])
         else:
             over.wait()
+            _tell_of_the_wait(settings)
         return _status(service)
 
 
@@ -140,7 +144,13 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._is_over.is_set()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and sig == signal.SIGINT:
+            os._exit(INTERRUPTED)
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _tell_of_the_wait(self._service.settings)
         stopping = asyncio.create_task(asyncio.to_thread(self._service.stop_work))
         await super().shutdown(sockets)
         await stopping
@@ -151,11 +161,21 @@ def _is_news(record: logging.LogRecord) -> bool:
     return record.msg != UNFINISHED_ANSWER
 
 
+def _tell_of_the_wait(settings: Settings) -> None:
+    log.info("Ending: what runs may take %g s. Ctrl-C once more ends it at once.", settings.grace_seconds)
+
+
 def _until_told() -> threading.Event:
     """Set by SIGTERM and SIGINT. uvicorn hears them while it runs, and passes them on."""
     over = threading.Event()
+
+    def tell(number: int, _: FrameType | None) -> None:
+        if over.is_set() and number == signal.SIGINT:
+            os._exit(INTERRUPTED)
+        over.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, tell)
     return over
 
 

@@ -129,3 +129,26 @@ def _is_refused(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 503
     except httpx.TransportError:
         return True
+
+
+@pytest.mark.parametrize("web", [True, False])
+def test_the_second_ctrl_c_ends_what_the_first_one_waits_for(tmp_path, children, web):
+    """Before, it was passed over for all of the grace, half a minute, and nobody said what was waited for."""
+    port, health_port = free_port(), free_port()
+    if not web:
+        serving = children.start(**role(tmp_path, port), web=True, work=False)
+    given = role(tmp_path, port, grace_seconds=SLOW, health_port=0 if web else health_port)
+    pid = children.start(**given, web=web, work=True, pause=30.0 / len(TEXT))
+    wait_until(port)
+    if not web:
+        wait_until(health_port)
+    with client_of(port) as client:
+        name = begin(client, tmp_path)
+    os.kill(pid, signal.SIGINT)
+    wait_for(lambda: "Ctrl-C once more ends it at once" in (tmp_path / "child.log").read_text())
+    assert row(tmp_path, name).status == "processing"
+    os.kill(pid, signal.SIGINT)
+    assert children.wait(pid) == 130
+    assert row(tmp_path, name).status == "processing"  # for the next to begin anew, as what was killed is
+    if not web:
+        children.end(serving)
