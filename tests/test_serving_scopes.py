@@ -45,6 +45,7 @@ WORK: list[tuple[str, dict[str, Any]]] = [
     ("/ai/audio_generation", {"json": {"prompt": "[S1] Hey.", "configs": {"model": "dia"}}}),
     ("/v1/audio/speech", {"json": {"model": "dia", "input": "Hey.", "voice": "s1"}}),
     ("/v1/audio/voices", {"data": {"name": "Ann", "consent": "She agreed."}}),
+    ("/v1/audio/voices/voice_1", {"json": {"transcript": "What others said."}}),
     ("/v1/realtime/client_secrets", {"json": {}}),
 ]
 

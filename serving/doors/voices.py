@@ -97,7 +97,7 @@ def get(voice_id: str, service: ServiceDep, owner: CallerName) -> dict[str, Any]
 
 
 @router.post("/{voice_id}", **response_schemas.gives(response_schemas.Voice))
-def update(voice_id: str, said: Update, service: ServiceDep, owner: CallerName) -> dict[str, Any]:
+def update(voice_id: str, said: Update, service: ServiceDep, owner: CreatorName) -> dict[str, Any]:
     """Write down what its recording says."""
     voice, words = _found(service, voice_id, owner), _script(said.transcript)
     recording = _kept_recording(service, voice)
