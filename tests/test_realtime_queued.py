@@ -153,6 +153,20 @@ def test_an_items_voice_is_handed_in_once(here: Here, socket: Socket) -> None:
     assert running.service.files.count("alice", UPLOAD)[0] == kept_before + 1
 
 
+def test_an_items_voice_that_was_deleted_is_handed_in_anew(here: Here, socket: Socket) -> None:
+    """It stands among its owner's files, and expires like them. Before, the session could not speak in it any more."""
+    files = here[0].service.files
+    say(socket, "input_audio_buffer.append", audio=base64.b64encode(b"\1\0" * 12_000).decode())
+    say(socket, "input_audio_buffer.commit")
+    item_id = until(socket, "input_audio_buffer.committed")[-1]["item_id"]
+    for _ in range(2):
+        finished, _ = speak(socket, instructions="[S1] Hello.", audio={"output": {"voice": {"id": item_id}}})
+        assert finished["status"] == "completed", finished["status_details"]
+        (newest,) = files.page("alice", UPLOAD, limit=1)
+        assert newest.name == "voice.wav"
+        files.delete(newest)
+
+
 def test_a_stored_voice_is_handed_in_as_it_lies(here: Here, socket: Socket, tmp_path: Path) -> None:
     running, backend = here
     with running.client() as client:

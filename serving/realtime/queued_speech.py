@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import io
 import math
+import time
 from collections.abc import Generator
 from contextlib import ExitStack
 
@@ -58,14 +59,16 @@ class QueuedSpeech:
         return self._service.intake.accept(asked)
 
     def _file_of(self, prompt: VoicePrompt) -> str:
-        """Handed in once for a session, unless it is a stored voice's."""
+        """Handed in once for a session, unless it is a stored voice's; again where it has expired or was deleted."""
         if prompt.file is not None:
             return prompt.file
-        digest = hashlib.sha256(prompt.audio).hexdigest()
-        if digest not in self._handed_in:
+        digest, files = hashlib.sha256(prompt.audio).hexdigest(), self._service.files
+        known, until = self._handed_in.get(digest), time.time() + self._service.settings.keep_seconds
+        if known is None or not files.keep_until([known], until):
             described = {"owner": self._owner, "name": "voice.wav", "content_type": "audio/wav"}
-            self._handed_in[digest] = self._service.uploads.keep(io.BytesIO(prompt.audio), **described).id
-        return self._handed_in[digest]
+            known = self._service.uploads.keep(io.BytesIO(prompt.audio), **described).id
+            self._handed_in[digest] = known
+        return known
 
 
 def _spoken(order: SpeechOrder, heard: LoopStream[Piece | Prediction]) -> Generator[Spoken]:
