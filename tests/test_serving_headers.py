@@ -225,3 +225,11 @@ def test_with_tokens_pages_of_other_sites_are_kept_out_by_those(client: TestClie
 def test_no_token_at_all_must_be_asked_for() -> None:
     with pytest.raises(InvalidRequest, match="are not given"):
         Keys.of("", "", no_auth=False)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_who_comes_to_the_socket_without_one_is_told_so(client: TestClient, method: str) -> None:
+    """Before, there was nothing at its address."""
+    answer = client.request(method, "/v1/realtime?model=gpt-realtime", headers=AUTH)
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert answer.json()["error"]["message"].startswith("Only a WebSocket is answered here: open it as ws://")

@@ -12,7 +12,8 @@ from functools import partial
 from typing import NoReturn
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, Response, WebSocket
+from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketDisconnect
 
 from models.errors import Overloaded, ParleyError
@@ -79,6 +80,13 @@ async def connect(socket: WebSocket) -> None:
         except ParleyError as error:  # what listens cannot be opened here
             await _refuse(socket, Refused(our_fault(error), TRY_AGAIN, "server_error"))
     log.info("a realtime session ended after %.1f s", time.monotonic() - started)
+
+
+@router.api_route("", methods=["GET", "HEAD", "POST"], include_in_schema=False)
+async def no_socket() -> Response:
+    """Who comes without one: a look with curl, or a browser that wants WebRTC, which is not spoken here."""
+    told = "Only a WebSocket is answered here: open it as ws://…/v1/realtime, or wss:// behind https."
+    raise HTTPException(426, told, {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 async def _serve(socket: WebSocket, opening: Opening, grant: Grant) -> None:
