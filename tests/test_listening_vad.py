@@ -1,5 +1,10 @@
 """Where somebody speaks: on a real conversation, on what is no speech, and as rules on made-up probabilities."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from faster_whisper.vad import get_vad_model
@@ -13,6 +18,7 @@ from models.listening.packaged import PackagedFile
 from models.listening.vad import FRAME_LENGTH, SAMPLE_RATE, SpeechDetector, Started, Stopped, TurnDetector
 
 MS = SAMPLE_RATE // 1000  # samples
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +185,15 @@ def test_turns_alternate_and_do_not_overlap_however_the_stream_is_cut(
     samples = [event.sample for event in whole]
     assert samples == sorted(samples)
     assert all(0 <= sample <= len(probabilities) * FRAME_LENGTH for sample in samples)
+
+
+def test_nobody_is_told_what_is_heard_here(tmp_path: Path) -> None:
+    """onnxruntime tells its maker of the machine and of each network, unless it is forbidden to. What is to be told,
+    and an id of the machine, it keeps in the cache folder: before, they were there as soon as it was loaded."""
+    heard = (
+        "import numpy; from models.listening.vad import SpeechDetector; SpeechDetector().push(numpy.zeros(512, 'f4'))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    cache = environment | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", heard], cwd=ROOT, env=cache, check=True)
+    assert list(tmp_path.iterdir()) == []
