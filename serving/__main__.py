@@ -138,7 +138,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     for f in fields(Settings):
-        flag, text = f"--{f.name.replace('_', '-')}", f"{f.metadata['help']} (default: {f.default!s})"
+        flag, told = (
+            f"--{f.name.replace('_', '-')}",
+            "" if f.default == "" or f.default is False else f" (default: {f.default})",
+        )
+        text = f"{f.metadata['help']}{told}"
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
         if isinstance(f.default, bool):
             parser.add_argument(flag, action="store_true", **options)

@@ -101,7 +101,7 @@ class Intake:
             model=asked.model.full_name,
             version=asked.model.version,
             input=self._with_files_kept(asked, given),
-            settled=_settled(asked.model, given) | dict(asked.extra),
+            settled=_settled(given) | dict(asked.extra),
             streaming=asked.streaming,
             deadline=None if asked.cancel_after is None else time.time() + asked.cancel_after,
             webhook=asked.webhook,
@@ -190,7 +190,7 @@ def _check_link(field_name: str, value: Any) -> None:
         parse_url(value, field_name)
 
 
-def _settled(model: ServedModel, given: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(given: Mapping[str, Any]) -> dict[str, Any]:
     """A seed for whoever gave none, so that a second attempt makes the same audio."""
     if given.get("seed") in (None, ANY_SEED):
         return {"seed": secrets.randbelow(SEED_LIMIT + 1)}

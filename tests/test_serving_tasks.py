@@ -148,7 +148,7 @@ def test_what_is_no_task_is_refused(alice: httpx.Client, content: bytes) -> None
 
 
 def test_bytes_that_are_no_text_are_refused(alice: httpx.Client) -> None:
-    assert_refused(alice.post(PATH, content=b"\xff", headers={"Content-Type": "application/json"}), 400)
+    assert_refused(alice.post(PATH, content=b"\xff", headers={"Content-Type": "application/json"}), 400, "body")
 
 
 def test_a_body_that_is_not_called_json_is_refused(alice: httpx.Client) -> None:
