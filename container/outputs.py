@@ -17,7 +17,8 @@ def write_output(output: Any, path: Path | None) -> list[str]:
     path: where a single file goes; of several, each gets its number before the suffix. None: output.<suffix>.
     """
     count = sum(1 for _ in _uris(output))
-    written = _written(output, iter(_numbered(path, i) if count > 1 else path for i in range(count)))
+    numbers = (f".{i}" if count > 1 else "" for i in range(count))
+    written = _written(output, path or Path("output"), numbers)
     parts = written if isinstance(written, list) else [written]
     return [part if isinstance(part, str) else json.dumps(part, indent=2) for part in parts]
 
@@ -34,29 +35,23 @@ def _uris(output: Any) -> Iterator[str]:
             yield output
 
 
-def _written(output: Any, paths: Iterator[Path | None]) -> Any:
-    """The output with the path of each file in its place, in the order of _uris."""
+def _written(output: Any, path: Path, numbers: Iterator[str]) -> Any:
+    """The output with the path of each file in its place, in the order of _uris. numbers: one for each."""
     match output:
         case dict():
-            return {name: _written(part, paths) for name, part in output.items()}
+            return {name: _written(part, path, numbers) for name, part in output.items()}
         case list():
-            return [_written(part, paths) for part in output]
+            return [_written(part, path, numbers) for part in output]
         case str() if output.startswith("data:"):
-            return str(_write_file(output, next(paths)))
+            return str(_write_file(output, path, next(numbers)))
     return output
 
 
-def _write_file(uri: str, path: Path | None) -> Path:
+def _write_file(uri: str, path: Path, number: str) -> Path:
+    """number: what stands before the suffix, which is that of the file's type where the path has none."""
     with urllib.request.urlopen(uri) as opened:  # reads data: URIs; nothing else comes here
         content, kind = opened.read(), opened.headers.get_content_type()
-    suffix = _SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ""
-    target = Path("output").with_suffix(suffix) if path is None else path
-    if not target.suffix:
-        target = target.with_suffix(suffix)
+    suffix = path.suffix or _SUFFIXES.get(kind) or mimetypes.guess_extension(kind) or ""
+    target = path.with_name(f"{path.stem}{number}{suffix}")
     target.write_bytes(content)
     return target
-
-
-def _numbered(path: Path | None, index: int) -> Path:
-    base = path or Path("output")
-    return base.with_name(f"{base.stem}.{index}{base.suffix}")

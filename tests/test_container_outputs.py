@@ -1,6 +1,7 @@
 """What a prediction returns is written under the name that was asked for, or one that fits its type."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -30,10 +31,14 @@ def test_a_file_goes_where_it_was_asked_for(tmp_path, asked, written):
     assert (tmp_path / written).exists()
 
 
-def test_several_files_are_numbered(tmp_path):
+@pytest.mark.parametrize(("asked", "stem"), [("a.wav", "a"), ("a", "a"), (None, "output")])
+def test_several_files_are_numbered(tmp_path, monkeypatch, asked, stem):
+    """Before, where no suffix was asked for the number was taken for one: output.0 and output.1, of no type."""
+    monkeypatch.chdir(tmp_path)
     parts = ["data:audio/wav;base64,AA==", "data:audio/wav;base64,AQ=="]
-    write_output(parts, tmp_path / "a.wav")
-    assert (tmp_path / "a.0.wav").read_bytes() + (tmp_path / "a.1.wav").read_bytes() == b"\x00\x01"
+    names = [f"{stem}.0.wav", f"{stem}.1.wav"]
+    assert write_output(parts, asked and Path(asked)) == names
+    assert b"".join((tmp_path / name).read_bytes() for name in names) == b"\x00\x01"
 
 
 def test_an_object_is_shown_with_its_files_written(tmp_path):
