@@ -155,6 +155,17 @@ def test_python_meets_the_other_errors(service, client):
     assert missing.value.code == "not_found"
 
 
+def test_python_that_asks_for_what_is_not_served_is_told_so(client):
+    """Before, in a form that it does not read: it said "Error code: 404"."""
+    for ask in (
+        lambda: client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hey."}]),
+        lambda: client.responses.create(model="gpt-4o", input="Hey."),
+        lambda: client.embeddings.create(model="text-embedding-3-small", input="Hey."),
+    ):
+        with pytest.raises(openai.NotFoundError, match=r"Nothing is at this address. /openapi.json lists what is."):
+            ask()
+
+
 def test_python_stores_a_voice_speaks_in_it_and_deletes_it(service, client, tmp_path):
     sample = ("ann.wav", recording(tmp_path), "audio/wav")
     transcript = {"transcript": "This is how I speak."}

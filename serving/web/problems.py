@@ -29,8 +29,11 @@ _TITLES = {
     409: "Conflict", 410: "Gone", 413: "Content too large", 415: "Unsupported media type", 416: "Range not satisfiable",
     422: "Input validation failed", 429: "Too many requests", 500: "Internal server error", 503: "Service unavailable",
 }  # fmt: skip
-# Of what OpenAI's clients ask; a model of Replicate's has an owner before its name.
-_OPENAI_PATHS = re.compile(r"/v1/(?:audio/|realtime).*|/v1/models/[^/]+", re.DOTALL)
+# Of what OpenAI's clients ask, of doors too that are not here: their errors tell nothing that is in another form. A
+# model of Replicate's has an owner before its name.
+_OPENAI_PATHS = re.compile(
+    r"/v1/(?:audio/|realtime|chat/|completions|responses|embeddings|images/).*|/v1/models/[^/]+", re.DOTALL
+)
 # Instead of pydantic's, which name no way out; by its types of error, with its names of the limits.
 _WORDS = {
     "extra_forbidden": "is no field that is taken here. Leave it out, or write it as /openapi.json has it.",
