@@ -65,6 +65,13 @@ def test_sentences_are_understood(engine, speaker):
     assert np.mean(wrong) <= 0.2, wrong
 
 
+@pytest.mark.parametrize("text", ["hi", "Hello", "[S1] where are you going [S2] home"])
+def test_a_text_without_a_stop_ends_by_itself(engine, text):
+    generated = speak(engine, text)
+    assert generated.status is GenerationStatus.END_OF_SEQUENCE
+    assert np.asarray(generated.audio).size / generated.sample_rate < 5
+
+
 def test_dialogues_are_understood(engine):
     scripts = (
         "[S1] Where did you put the keys? [S2] They are on the kitchen table.",

@@ -99,7 +99,7 @@ def test_a_note_about_dropped_characters_names_the_transcript(plain: DiaPipeline
     codes = np.zeros((100, 9), dtype=np.int64)
     plan = plain.prepare(request(audio_prompt_tokens=codes, audio_prompt_transcription="[S1] No. 5 你"))
     assert plan.voice is not None
-    assert plan.voice.transcript == "[S1] number five"
+    assert plan.voice.transcript == "[S1] number five."
     assert plan.notes == ("audio_prompt_text: left out characters that this model cannot read (1): '你'",)
 
 
@@ -127,3 +127,20 @@ def test_the_raw_transcript_is_left_as_it_is(noisy: DiaPipeline):
 def test_a_script_in_plain_words_keeps_its_turns():
     script = parse_script("Dr. Lee: 2 cats. [S2] No. 1!", plain=True)
     assert script.text == "[S1] doctor lee, two cats. [S2] number one!"
+
+
+@pytest.mark.parametrize(
+    ("text", "turns"),
+    [
+        ("hi", ("hi.",)),
+        ("[S1] Where are you going [S2] Home,", ("where are you going.", "home.")),
+        ("[S1] Really? [S2] Yes!", ("really?", "yes!")),
+        ("[S1] Well (sighs) [S2] So…", ("well ...", "so ...")),
+        ("[S1] Hello [S2] ?", ("hello.",)),
+    ],
+)
+def test_every_turn_ends_with_a_mark(text, turns):
+    script = parse_script(text, plain=True)
+    assert tuple(turn.text for turn in script.turns) == turns
+    again = parse_script(script.text, plain=True)
+    assert again.turns == script.turns

@@ -98,7 +98,7 @@ class _Word:
 def parse_script(text: str, field: str = "text", *, plain: bool = False) -> Script:
     """Turns of a caller's text, cleaned by normalise; words before the first tag are speaker 1's.
 
-    plain: in the words of verbalise, for a model that reads nothing else.
+    plain: in the words of verbalise, for a model that reads nothing else and knows no turn without a mark at its end.
     Turns without a letter or digit are dropped with a note. Raises InvalidRequest for `field` if none is left, or if
     another speaker than [S1] and [S2] is named.
     """
@@ -108,13 +108,20 @@ def parse_script(text: str, field: str = "text", *, plain: bool = False) -> Scri
     head, *rest = _TAG.split(clean)
     pairs = [("[S1]", head)] if head.strip() else []
     pairs += zip(rest[::2], rest[1::2], strict=True)
-    turns = [Turn(SPEAKER_IDS[tag], words.strip()) for tag, words in pairs]
+    finish = _finished if plain else str.strip
+    turns = [Turn(SPEAKER_IDS[tag], finish(words)) for tag, words in pairs]
     spoken = tuple(turn for turn in turns if any(c.isalnum() for c in turn.text))
     if not spoken:
         raise InvalidRequest(field, "holds nothing that can be spoken. Write at least one word.")
     if len(spoken) < len(turns):
         notes += (f"left out turns without words ({len(turns) - len(spoken)})",)
     return Script(spoken, tuple(f"{field}: {note}" for note in notes), field)
+
+
+def _finished(words: str) -> str:
+    """Closed by a mark. "hi" alone was gone on from until the time was over, "hi." never."""
+    words = words.strip()
+    return words if words.endswith((".", "?", "!")) else f"{words.rstrip(' ,')}."
 
 
 def spoken_words(text: str) -> tuple[str, ...]:
