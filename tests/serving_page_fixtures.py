@@ -42,13 +42,24 @@ INPUT: dict[str, Any] = {
     "seed": {"type": "integer", "minimum": 0, "maximum": 4294967295, "nullable": True, "x-order": 6},
     "output_format": {"allOf": [{"$ref": "#/components/schemas/output_format"}], "default": "wav", "x-order": 7},
 }
-SCHEMAS = {"Input": {"properties": INPUT, "required": ["text"]}, "output_format": {"enum": list(FORMATS)}}
+MUSIC: dict[str, Any] = {
+    "prompt": {"type": "string", "nullable": True, "description": "What to make.", "x-order": 0},
+    "input_audio": {"type": "string", "format": "uri", "nullable": True, "description": "A melody.", "x-order": 1},
+    "duration": {"type": "integer", "minimum": 2, "maximum": 77, "default": 5, "x-order": 2},
+    "continuation": {"type": "boolean", "default": False, "x-order": 3},
+    "continuation_end": {"type": "integer", "minimum": -1, "maximum": 600, "nullable": True, "x-order": 4},
+    "seed": {"type": "integer", "minimum": -1, "maximum": 99, "nullable": True, "x-order": 5},
+    "output_format": {"allOf": [{"$ref": "#/components/schemas/output_format"}], "default": "flac", "x-order": 6},
+    "melody_audio": {"type": "string", "format": "uri", "nullable": True, "description": "Another.", "x-order": 7},
+}
+MODELS = {"dia": INPUT, "musicgen": MUSIC}
 
 
 class FakeServing:
     """State of the fake: tests say how it answers, and read what it was asked for."""
 
     def __init__(self) -> None:
+        self.models = ["dia"]  # names of MODELS that are served
         self.token: str | None = None
         self.pieces = 3  # of the next predictions
         self.limit: int | None = None  # pieces that no prediction goes beyond for now
@@ -88,10 +99,10 @@ def problem(status: int, detail: str, *fields: tuple[str, str]) -> JSONResponse:
 
 
 def mistakes(state: FakeServing, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Numbers beyond the limits of INPUT, a text without words, a link that has expired."""
-    if not given["text"].strip():
+    """Numbers beyond the model's limits, a text without words, a link that has expired."""
+    if not given.get("text", "music").strip():
         yield "text", "is empty; write a word."
-    for name, limits in INPUT.items():
+    for name, limits in (INPUT if "text" in given else MUSIC).items():
         value = given.get(name)
         if "minimum" in limits and value is not None and not limits["minimum"] <= value <= limits["maximum"]:
             yield name, f"is {value}; it must lie between {limits['minimum']} and {limits['maximum']}."
@@ -148,11 +159,17 @@ class Guard:
         return self._state.token is not None and not is_open and given != f"Bearer {self._state.token}"
 
 
+def described(model: str) -> dict[str, Any]:
+    """As the service lists it, with its input schema."""
+    schemas = {"Input": {"properties": MODELS[model]}, "output_format": {"enum": list(FORMATS)}}
+    version = {"id": "v1", "openapi_schema": {"components": {"schemas": schemas}}}
+    return {"owner": "parley", "name": model, "latest_version": version}
+
+
 def add_models_and_files(app: FastAPI, state: FakeServing) -> None:
-    @app.get("/v1/models/parley/dia")
-    async def model() -> dict[str, Any]:
-        version = {"id": "v1", "openapi_schema": {"components": {"schemas": SCHEMAS}}}
-        return {"owner": "parley", "name": "dia", "latest_version": version}
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"results": [described(name) for name in state.models], "next": None}
 
     @app.get("/v1/audio/voices")
     async def voices() -> dict[str, Any]:
@@ -178,13 +195,13 @@ def add_models_and_files(app: FastAPI, state: FakeServing) -> None:
 
 
 def add_predictions(app: FastAPI, state: FakeServing) -> None:
-    @app.post("/v1/models/parley/dia/predictions", status_code=201)
-    async def create(request: Request) -> Any:
+    @app.post("/v1/models/parley/{model}/predictions", status_code=201)
+    async def create(model: str, request: Request) -> Any:
         body = await request.json()
         if invalid := tuple(mistakes(state, body["input"])):
             return problem(422, "Some inputs are invalid.", *invalid)
         made = state.take(pieces=state.pieces, ago=0.0)
-        made.input, made.stream = body["input"], body["stream"]
+        made.model, made.input, made.stream = f"parley/{model}", body["input"], body["stream"]
         return made.json()
 
     @app.get("/v1/predictions/{prediction}")

@@ -50,7 +50,7 @@ def test_audio_that_has_been_deleted_is_said_once(open_page, serving):
 def test_what_is_refused_for_a_while_is_asked_for_again_when_the_server_says(open_page, serving):
     busy = "We are busy. Trying again in 1 s."
     serving.take()
-    serving.refusals = {"GET /v1/models/parley/dia": [503], "GET /v1/predictions": [503]}
+    serving.refusals = {"GET /v1/models": [503], "GET /v1/predictions": [503]}
     page = open_page(complaints=(503, 429))
     expect(page.locator("#problem")).to_have_text(busy)
     expect(page.locator("#history-problem")).to_have_text(busy)

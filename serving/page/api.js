@@ -1,10 +1,7 @@
 // What the page says to the server, and nothing else says anything: the HTTP paths, the bearer token, the errors.
 // Knows no element of the page, keeps nothing but where the token comes from, judges no input and asks nothing twice.
 
-/** The model that this page writes for, by its name at the server. */
-export const MODEL = "parley/dia";
-
-const MODEL_PATH = `/v1/models/${MODEL}`;
+const MODELS = "/v1/models";
 const PREDICTIONS = "/v1/predictions";
 const FILES = "/v1/files";
 const VOICES = "/v1/audio/voices";
@@ -36,9 +33,9 @@ export class Api {
     this.#tokens = tokens;
   }
 
-  /** The model with its newest version and input schema. */
-  async model() {
-    return this.#json(MODEL_PATH);
+  /** The models that are served, each with its newest version and input schema. */
+  async models() {
+    return (await this.#json(MODELS)).results;
   }
 
   /** Keep a file → its id. */
@@ -58,9 +55,9 @@ export class Api {
     return (await this.#json(VOICES)).data;
   }
 
-  /** stream: audio leaves as soon as it is exact; else each passage is checked before. */
-  async create(input, stream) {
-    return this.#json(`${MODEL_PATH}/predictions`, {
+  /** model: by its name. stream: audio leaves as soon as it is exact; else each passage is checked before. */
+  async create(model, input, stream) {
+    return this.#json(`${MODELS}/${model}/predictions`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ input, stream }),

@@ -1,43 +1,30 @@
-// The page: which part hears of what. Knows every part; knows no path of the server and no field by its name but the
-// output format.
+// The page: which part hears of what. Knows every part; knows no path of the server and no field by its name.
 
 import { Api } from "./api.js";
-import { Controls } from "./controls.js";
-import { Editor } from "./editor.js";
 import { byId } from "./element.js";
+import { Forms } from "./forms.js";
 import { History } from "./history.js";
+import { SPEECH } from "./kinds.js";
 import { Memory } from "./memory.js";
 import { patiently, unlessAborted } from "./patience.js";
 import { Prediction } from "./prediction.js";
 import { Problems } from "./problems.js";
 import { Result } from "./result.js";
-import { fieldsOf } from "./schema.js";
 import { Talk } from "./talk.js";
 import { Token } from "./token.js";
 import { Voice } from "./voice.js";
 
 const memory = new Memory(localStorage);
 const api = new Api(new Token());
-const editor = new Editor(memory.get("text", ""), (text) => {
-  memory.set("text", text);
-  problems.clear(script.name);
-});
-const voice = new Voice(api, memory.get("voice", null));
+const forms = new Forms(api, new Voice(), memory);
 const result = new Result(api);
-const history = new History(api);
+const history = new History(api, ({ model }) => Boolean(forms.of(model)));
 const talk = new Talk(api, memory.get("talk", "s1"));
-const controls = new Controls(memory.get("values", {}), (values, changed) => {
-  memory.set("values", values);
-  problems.clear(changed);
-  countChanged(values);
-});
 const generateButton = byId("generate");
 const cancelButton = byId("cancel");
 const live = byId("live");
 const settings = byId("settings");
 
-let script = {}; // the fields of the schema that have a place of their own
-let voiceField = {};
 let problems = new Problems(new Map());
 let current = null; // the Prediction that is shown and followed
 let asking = null; // AbortController, while a prediction is being asked for
@@ -47,14 +34,13 @@ async function begin() {
   settings.open = memory.get("settings", false);
   listen();
   try {
-    lay(fieldsOf(await patiently(() => api.model(), { say })));
+    forms.lay(await patiently(() => api.models(), { say }));
   } catch (error) {
     return say(`${error.message} Reload the page to try again.`);
   }
-  actions();
+  result.offer(forms.formats);
   history.refresh();
-  talk.refresh();
-  window.addEventListener("focus", () => talk.refresh()); // voices are stored elsewhere
+  if (forms.of(SPEECH)) hearOfVoices();
   return resume();
 }
 
@@ -62,34 +48,10 @@ function say(text) {
   problems.say(text);
 }
 
-/** Give every field of the schema its place. */
-function lay(fields) {
-  problems = new Problems(new Map(fields.map(({ name, label }) => [name, label])));
-  for (const field of fields) {
-    if (field.kind === "script") script = settle(field, byId("script"));
-    else if (field.kind === "voice") voiceField = settle(field, byId("voice"));
-    else controls.add(field, byId(isOfVoice(field) ? "voice-words" : "fields"));
-  }
-  byId("voice-card").hidden = !voiceField.name;
-  countChanged(controls.saved);
-  result.offer(fields.find(({ name }) => name === "output_format")?.choices ?? []);
-}
-
-/** values: those that are not the default. */
-function countChanged(values) {
-  const { length } = Object.keys(values).filter((name) => !isOfVoice({ name }));
-  byId("changed").textContent = length ? `${length} changed` : "";
-}
-
-function isOfVoice({ name }) {
-  return Boolean(voiceField.name) && name.includes(voiceField.name);
-}
-
-/** A field whose element is in the page already. */
-function settle(field, place) {
-  place.dataset.field = field.name;
-  place.querySelector("p.help").textContent = field.description;
-  return field;
+/** Now, and whenever somebody comes back: voices are stored elsewhere. */
+function hearOfVoices() {
+  talk.refresh();
+  window.addEventListener("focus", () => talk.refresh());
 }
 
 function listen() {
@@ -98,13 +60,12 @@ function listen() {
     generate();
   });
   cancelButton.addEventListener("click", cancel);
-  byId("reset").addEventListener("click", () => controls.reset());
+  byId("reset").addEventListener("click", () => forms.shown.reset());
+  byId("example").addEventListener("click", () => forms.shown.begin());
   live.addEventListener("change", () => memory.set("live", live.checked));
   settings.addEventListener("toggle", () => memory.set("settings", settings.open));
-  voice.addEventListener("change", () => {
-    memory.set("voice", voice.chosen);
-    problems.clear(voiceField.name);
-  });
+  forms.addEventListener("change", ({ detail }) => problems.clear(detail));
+  forms.addEventListener("turn", turned);
   talk.addEventListener("begin", () => result.player.pause());
   talk.addEventListener("choose", () => memory.set("talk", talk.voice));
   window.addEventListener("pagehide", () => talk.end());
@@ -120,47 +81,55 @@ function listen() {
   });
 }
 
+/** Another form is shown: what is wrong with the one before is not wrong with it. */
+function turned() {
+  problems.clear();
+  problems = new Problems(forms.shown.labels);
+  if (forms.shown.kind.model !== SPEECH) talk.end(); // its card is gone
+  actions();
+}
+
 async function generate() {
-  if (running() || !script.name) return;
+  const form = forms.shown;
+  if (running() || !form.ready) return;
   const aloud = live.checked;
   if (aloud) result.player.unlock();
-  problems.show(controls.problems());
-  if (controls.problems().length) return;
+  problems.show(form.problems());
+  if (form.problems().length) return;
   asking = new AbortController();
   const { signal } = asking;
   actions();
   try {
-    const prediction = new Prediction(api, await created(aloud, signal));
+    const prediction = new Prediction(api, await created(form, aloud, signal));
     present(prediction, aloud && !signal.aborted);
     if (signal.aborted) cancel(); // it was cancelled while the server accepted it
   } catch (error) {
-    if (error.name !== "AbortError") problems.show(error.invalidFields ?? [], error.message);
+    if (error.name !== "AbortError") refuse(form, error);
   } finally {
     asking = null;
     actions();
   }
 }
 
+/** Say beside the fields of the form that asked what the server says of them. */
+function refuse(form, { invalidFields = [], message }) {
+  if (form !== forms.shown) forms.turn(form);
+  problems.show(invalidFields, message);
+}
+
 /** Ask for a prediction → its record. */
-async function created(aloud, signal) {
-  const input = await patiently(() => unlessAborted(gathered(), signal), { say, signal });
+async function created(form, aloud, signal) {
+  const input = await patiently(() => unlessAborted(form.gathered(), signal), { say, signal });
   signal.throwIfAborted();
   // Only a refusal is certain to have made nothing; after any other error a second try might speak it twice.
   const passes = ({ status }) => status === 429;
   try {
-    return await patiently(() => api.create(input, aloud), { say, passes, signal });
+    return await patiently(() => api.create(form.kind.model, input, aloud), { say, passes, signal });
   } catch (error) {
     if (error.status !== 0) throw error;
     history.refresh(); // which shows it, if it was accepted
     throw new Error(`${error.message} The server may have begun all the same: look below before you generate again.`);
   }
-}
-
-async function gathered() {
-  const url = await voice.url();
-  const values = Object.entries(controls.values());
-  const input = Object.fromEntries(values.filter(([name]) => url || !isOfVoice({ name })));
-  return { [script.name]: editor.value, ...input, ...(url && { [voiceField.name]: url }) };
 }
 
 /** Show a prediction, follow it to its end, and listen to it if asked. */
@@ -180,8 +149,9 @@ async function present(prediction, aloud) {
   if (!(await followed(prediction))) return;
   if (memory.get("running") === prediction.id) memory.set("running", null);
   if (made) return;
-  const invalid = prediction.record.metrics?.invalid_fields ?? [];
-  if (invalid.length) problems.show(invalid);
+  const { model, metrics } = prediction.record;
+  const invalid = metrics?.invalid_fields ?? [];
+  if (invalid.length && forms.of(model) === forms.shown) problems.show(invalid);
   history.refresh();
 }
 
@@ -224,14 +194,13 @@ async function cancel() {
   }
 }
 
-/** Take over an earlier prediction's inputs; asked for anew, so that its links are fresh. */
-async function reuse({ id }) {
+/** Take over an earlier prediction's inputs, in the form of its model; asked for anew, so that its links are fresh. */
+async function reuse({ id, model }) {
   try {
     const prediction = await patiently(() => api.prediction(id), { say });
-    const { input } = prediction;
-    controls.fill(input);
-    voice.reuse(input[voiceField.name] ?? null, prediction);
-    editor.replace(input[script.name]);
+    const form = forms.of(model);
+    if (form !== forms.shown) forms.choose(form);
+    form.reuse(prediction);
   } catch (error) {
     say(error.message);
   }
@@ -243,7 +212,7 @@ function running() {
 
 function actions() {
   const held = document.activeElement === cancelButton;
-  generateButton.ariaDisabled = String(running() || !script.name);
+  generateButton.ariaDisabled = String(running() || !forms.shown.ready);
   cancelButton.hidden = !running();
   if (held && !running()) generateButton.focus();
 }

@@ -2,6 +2,7 @@
 
 import { element } from "./element.js";
 
+const EMPTY = { seed: "random" }; // what a number that may stay empty means then, where it is not "none"
 const LARGEST_SLIDER = 10_000; // steps; a wider range, such as a seed's, is only typed
 
 export class Controls {
@@ -74,7 +75,8 @@ const MAKERS = {
   number: numberControl,
   choice: choiceControl,
   switch: switchControl,
-  line: lineControl,
+  line: (field) => lineControl(field),
+  link: (field) => lineControl(field, "https://…"),
   transcript: wordsControl,
 };
 
@@ -82,12 +84,12 @@ function isDefault({ field, read }) {
   return read() === field.fallback || (read() === "" && field.fallback === null);
 }
 
-/** A number to type, and a slider where the range is narrow enough to be slid through. */
+/** A number to type, and a slider where it cannot stay empty and the range is narrow enough to be slid through. */
 function numberControl(field) {
   const { minimum, maximum, step, nullable, label } = field;
   const limits = { min: minimum ?? "", max: maximum ?? "", step };
-  const input = inputOf(field, { type: "number", placeholder: nullable ? "random" : "", ...limits });
-  const slides = (maximum - minimum) / step <= LARGEST_SLIDER;
+  const input = inputOf(field, { type: "number", placeholder: nullable ? (EMPTY[field.name] ?? "none") : "", ...limits });
+  const slides = !nullable && (maximum - minimum) / step <= LARGEST_SLIDER;
   const slider = element("input", { type: "range", "aria-label": `${label}, slider`, ...limits });
   const follow = () => {
     slider.value = input.value;
@@ -117,8 +119,8 @@ function switchControl(field) {
   return { ...framed(field, input), read: () => input.checked, write: (value) => (input.checked = Boolean(value)) };
 }
 
-function lineControl(field) {
-  const input = inputOf(field, { type: "text" });
+function lineControl(field, placeholder = "") {
+  const input = inputOf(field, { type: "text", placeholder });
   return { ...framed(field, input), read: () => input.value || null, write: (value) => (input.value = value ?? "") };
 }
 

@@ -5,67 +5,34 @@
 import { coloured } from "./colours.js";
 import { byId, element } from "./element.js";
 import { CUES, cueBetween, turnBetween, turnsOf } from "./script.js";
+import { Writing } from "./writing.js";
 
-const EXAMPLE = `[S1] Did you hear that? Somebody left the studio light on again.
-[S2] (laughs) That was me. I wanted to try one more take.
-[S1] At midnight? (sighs) Well, since we are both here, read me the first line.
-[S2] (clears throat) Once upon a time, two voices shared a single page.`;
-
-export class Editor {
-  #text = byId("text");
+export class Editor extends Writing {
   #layer = byId("layer");
-  #count = byId("count");
-  #example = byId("example");
   #toolbar = byId("marks");
 
   /** changed(text) hears every change. */
   constructor(text, changed) {
-    this.#text.value = text;
-    this.#text.addEventListener("input", () => {
-      this.#show();
-      changed(this.value);
-    });
-    this.#example.addEventListener("click", () => this.replace(EXAMPLE));
+    super(byId("script"), text, changed, lengthOf);
+    this.area.addEventListener("input", () => this.#paint());
     byId("cues").append(...CUES.map(cueButton));
     this.#toolbar.addEventListener("click", (event) => this.#put(event.target.closest("button")));
     this.#toolbar.addEventListener("keydown", (event) => this.#move(event));
     this.#buttons().forEach((button, place) => (button.tabIndex = place ? -1 : 0));
-    this.#show();
-  }
-
-  get value() {
-    return this.#text.value;
-  }
-
-  /** Another script instead; the browser's undo brings the old one back. */
-  replace(text) {
-    this.#text.focus();
-    this.#text.select();
-    this.#type(text);
+    this.#paint();
   }
 
   #put(button) {
     if (!button) return;
-    const { value, selectionStart, selectionEnd } = this.#text;
+    const { value, selectionStart, selectionEnd } = this.area;
     const around = [value.slice(0, selectionStart), value.slice(selectionEnd)];
     const { speaker, cue } = button.dataset;
-    this.#text.focus();
-    this.#type(speaker ? turnBetween(...around, speaker) : cueBetween(...around, cue));
+    this.area.focus();
+    this.type(speaker ? turnBetween(...around, speaker) : cueBetween(...around, cue));
   }
 
-  /** Put in as if typed, so that undo works; where a browser has given that command up, without undo. */
-  #type(text) {
-    if (document.execCommand("insertText", false, text)) return;
-    this.#text.setRangeText(text, this.#text.selectionStart, this.#text.selectionEnd, "end");
-    this.#text.dispatchEvent(new Event("input"));
-  }
-
-  #show() {
+  #paint() {
     this.#layer.replaceChildren(...coloured(this.value), "\n"); // the last line, too, when it is empty
-    const turns = turnsOf(this.value);
-    this.#count.textContent = `${turns} turn${turns === 1 ? "" : "s"}, ${this.value.length} characters`;
-    this.#count.hidden = this.value === "";
-    this.#example.hidden = this.value !== "";
   }
 
   /** The toolbar is one stop of the Tab key; arrows move inside it. */
@@ -83,6 +50,11 @@ export class Editor {
   #buttons() {
     return [...this.#toolbar.querySelectorAll("button")];
   }
+}
+
+function lengthOf(text) {
+  const turns = turnsOf(text);
+  return `${turns} turn${turns === 1 ? "" : "s"}, ${text.length} characters`;
 }
 
 function cueButton(cue) {

@@ -15,6 +15,7 @@ const WORDS = { starting: "waiting", processing: "speaking", failed: "failed", c
 
 export class History extends EventTarget {
   #api;
+  #lends;
   #records = new Map(); // by id
   #cursor = null; // of the page behind the last one shown
   #pages = 0;
@@ -23,9 +24,11 @@ export class History extends EventTarget {
   #list = byId("takes");
   #more = byId("more");
 
-  constructor(api) {
+  /** lends(record): whether there is a form that its inputs fit. */
+  constructor(api, lends) {
     super();
     this.#api = api;
+    this.#lends = lends;
     this.#more.addEventListener("click", () => this.#load(this.#cursor));
     this.#list.addEventListener("click", ({ target }) => this.#chosen(target.closest("button")));
   }
@@ -73,7 +76,7 @@ export class History extends EventTarget {
     const { activeElement } = document;
     const held = this.#list.contains(activeElement) ? activeElement.dataset : null;
     const records = [...this.#records.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));
-    this.#list.replaceChildren(...records.map(take));
+    this.#list.replaceChildren(...records.map((record) => take(record, this.#lends(record))));
     byId("history").hidden = records.length === 0;
     if (held) this.#list.querySelector(`[data-id="${held.id}"][data-does="${held.does}"]`)?.focus();
     this.#offerMore(this.#cursor && "Load more");
@@ -103,7 +106,7 @@ function isHeard(record) {
   return record.status === "succeeded" || isGoing(record);
 }
 
-function take(record) {
+function take(record, isLent) {
   const words = wordsOf(record).slice(0, SHOWN);
   const script = element("p", { className: "take-text" }, ...(isSpeech(record) ? coloured(words) : [words]));
   const facts = element("p", { className: "help" }, factsOf(record).join(" · "));
@@ -113,7 +116,7 @@ function take(record) {
   open.title = verb;
   open.replaceChildren(byId(`${verb.toLowerCase()}-icon`).content.cloneNode(true));
   open.hidden = Boolean(record.data_removed);
-  reuse.hidden = open.hidden || !isSpeech(record); // the form has no place for another model's
+  reuse.hidden = open.hidden || !isLent;
   return element("li", { className: "take" }, open, element("div", {}, script, facts), reuse);
 }
 

@@ -1,15 +1,15 @@
 // What the record of a prediction says of it: which model, which words, whether they are kept. Knows no element.
 
-import { MODEL } from "./api.js";
+import { SPEECH } from "./kinds.js";
 
 /** What was to be spoken, or in words what was to be heard; "" where the server has forgotten it or nothing was said. */
 export function wordsOf({ input }) {
   return input?.text ?? input?.prompt ?? "";
 }
 
-/** Whether this page's form could have asked for it: other models take other inputs. */
+/** Whether it is a script that was spoken: other models make what is described. */
 export function isSpeech({ model }) {
-  return model === MODEL;
+  return model === SPEECH;
 }
 
 /** Of a model that does not speak, its name without its owner's; "" of the one that does. */

@@ -2,16 +2,16 @@
 
 /**
  * The inputs in the order of the schema, each {name, kind, label, description, minimum, maximum, step, fallback,
- * nullable, choices}. kind is script (the text to speak), voice (a file), transcript (its words), number, choice,
- * switch or line. `fallback` is the schema's default. Limits that the schema does not set are undefined.
+ * nullable, choices}. kind is script (the text to speak, or what to make in words), voice (the first file), transcript
+ * (its words), link (a further file), number, choice, switch or line. `fallback` is the schema's default. Limits that the schema does not set are undefined.
  */
 export function fieldsOf(model) {
   const { schemas } = model.latest_version.openapi_schema.components;
-  const { properties, required = [] } = schemas.Input;
+  const { properties } = schemas.Input;
   const inputs = Object.entries(properties).map(([name, property]) => [name, resolve(property, schemas)]);
   inputs.sort(([, a], [, b]) => (a["x-order"] ?? 0) - (b["x-order"] ?? 0));
   const voice = inputs.find(([, property]) => property.format === "uri")?.[0];
-  const script = inputs.find(([name, property]) => required.includes(name) && property.type === "string")?.[0];
+  const script = inputs.find(([, { type, format, enum: choices }]) => type === "string" && !format && !choices)?.[0];
   return inputs.map(([name, property]) => {
     const kind = name === script ? "script" : name === voice ? "voice" : kindOf(name, property, voice);
     return { kind, ...fieldOf(name, property) };
@@ -28,6 +28,7 @@ function kindOf(name, property, voice) {
   if (voice && name === `${voice}_text`) return "transcript";
   if (property.enum) return "choice";
   if (property.type === "boolean") return "switch";
+  if (property.format === "uri") return "link";
   return property.type === "number" || property.type === "integer" ? "number" : "line";
 }
 

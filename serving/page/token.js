@@ -23,7 +23,7 @@ export class Token {
   }
 
   #show(refused) {
-    const before = document.activeElement === document.body ? byId("text") : document.activeElement;
+    const before = document.activeElement === document.body ? byId("writing").querySelector("textarea") : document.activeElement;
     this.#problem.textContent = refused ? "The server does not accept this token." : "";
     this.#problem.hidden = !refused;
     this.#field.setAttribute("aria-invalid", String(refused));
