@@ -14,6 +14,11 @@ def generate(page: Any, text: str = SCRIPT) -> None:
     page.get_by_role("button", name="Generate").click()
 
 
+def turn(page: Any, kind: str) -> None:
+    """The switch, to what is to be made."""
+    page.locator("#kinds").get_by_text(kind).click()
+
+
 def settings(page: Any) -> None:
     """Open or close them."""
     page.get_by_role("heading", name="Settings").click()

@@ -4,9 +4,14 @@ import re
 import threading
 
 import pytest
+from engine_fixtures import ConstantPipeline
 from serving_fixtures import ToneBackend, running
-from serving_page_actions_fixtures import BROKEN, generate, result, settings
+from serving_page_actions_fixtures import BROKEN, generate, result, settings, turn
 from serving_page_take_fixtures import tone, wav
+
+from models.engine_pool import EnginePool
+from serving.catalog import AUDIOGEN, MUSICGEN
+from serving.work.music_backend import MusicBackend
 
 pytest_plugins = ["serving_page_browser_fixtures"]
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
@@ -33,8 +38,13 @@ def gate():
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, gate):
-    with running(tmp_path_factory.mktemp("service"), ToneBackend(gate=gate), no_auth=True, tokens="") as service:
+    pool = EnginePool(ConstantPipeline)
+    music = MusicBackend(pool)
+    others = {MUSICGEN.full_name: music, AUDIOGEN.full_name: music}
+    settings = {"models": "dia,musicgen,audiogen", "no_auth": True, "tokens": ""}
+    with running(tmp_path_factory.mktemp("service"), ToneBackend(gate=gate), others, **settings) as service:
         yield service
+    pool.close()
 
 
 def test_a_dialogue_is_heard_while_it_is_made_and_found_again(open_at, service, gate):
@@ -93,3 +103,34 @@ def test_a_voice_is_kept_by_the_service_whatever_name_the_page_was_opened_by(ope
         made = service.service.records.get(client.get("/v1/predictions").json()["results"][0]["id"])
     assert made.input["audio_prompt"].startswith("file:")
     assert not made.streaming
+
+
+def test_music_and_sounds_are_asked_for_by_their_own_schemas(open_at, service):
+    page = open_at(service.url, complaints=(422, 409))
+    page.get_by_label("Listen while it is made").uncheck()
+    turn(page, "Music")
+    generates = page.get_by_role("button", name="Generate")
+    generates.click()
+    expect(page.locator("#problem-prompt")).to_contain_text("Prompt is missing, and so is input_audio.")
+    page.fill("#prompt", "refused")
+    generates.click()
+    expect(page.locator("#problem-prompt")).to_have_text("Prompt is 'refused'; ask for something else.")
+    page.set_input_files("#voice-file", {"name": "hum.wav", "mimeType": "audio/wav", "buffer": wav(tone(0))})
+    page.fill("#prompt", "a waltz")
+    settings(page)
+    page.fill("#control-seed", "30")
+    page.fill("#control-duration", "2")
+    generates.click()
+    expect(page.locator("#state")).to_have_text(re.compile("^musicgen · Done · 2.0 s of audio in .* · seed 30$"))
+    expect(page.locator("#time")).to_have_text("0:00.0 / 0:02.0")
+    turn(page, "Sound")
+    page.fill("#prompt", "rain")
+    page.fill("#control-duration", "1.5")
+    generates.click()
+    expect(page.locator("#state")).to_have_text(re.compile("^audiogen · Done · 1.5 s of audio"))
+    with service.client() as client:
+        sound, music = client.get("/v1/predictions").json()["results"][:2]
+    given = {name: service.service.records.get(made["id"]).input for name, made in (("s", sound), ("m", music))}
+    assert given["m"]["input_audio"].startswith("file:")
+    assert (given["m"]["seed"], given["m"]["model_version"]) == (30, "melody")
+    assert not {"input_audio", "model_version", "seed"} & {name for name in given["s"] if given["s"][name] is not None}
