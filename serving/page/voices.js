@@ -9,6 +9,7 @@ import { patiently } from "./patience.js";
 export class Voices extends EventTarget {
   #api;
   #wanted; // also while it is not offered
+  #asked = null; // the last question for those that are stored
   #select = byId("talk-voice");
   #stored = byId("talk-stored");
 
@@ -31,7 +32,10 @@ export class Voices extends EventTarget {
 
   /** Offer those that are stored by now. */
   async refresh() {
-    const options = await this.#options();
+    const asked = this.#options();
+    this.#asked = asked;
+    const options = await asked;
+    if (asked !== this.#asked) return; // a later question's answer came first, and stands
     this.#stored.replaceChildren(...options);
     this.#stored.hidden = options.length === 0;
     this.#settle();
