@@ -142,7 +142,7 @@ def test_an_earlier_take_of_music_goes_back_into_its_form(open_music, serving):
 
 
 def test_a_recording_stays_with_the_form_it_was_made_for(open_music, serving):
-    page, held = open_music(viewport=PHONE), []
+    page, held = open_music(viewport=PHONE, complaints=(413,)), []
     page.route("**/v1/files", lambda route: held.append(route))
     page.set_input_files("#voice-file", HUM)
     expect(page.locator("#voice-busy-name")).to_be_visible()
@@ -158,4 +158,11 @@ def test_a_recording_stays_with_the_form_it_was_made_for(open_music, serving):
     expect(page.locator("#voice-name")).to_have_text("hum.wav")
     turn(page, "Dialogue")
     expect(page.locator("#voice-name")).to_have_text(re.compile("^recording"))
+    page.route("**/v1/files", lambda route: route.fulfill(status=413, json={"detail": "It is too long."}))
+    page.set_input_files("#voice-file", HUM)
+    expect(page.locator("#problem-voice")).to_have_text("It is too long.")
+    turn(page, "Music")
+    expect(page.locator("#problem-voice")).to_be_hidden()
+    turn(page, "Dialogue")
+    expect(page.locator("#problem-voice")).to_have_text("It is too long.")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -81,7 +81,7 @@ function listen() {
   });
 }
 
-/** Another form is shown: what is wrong with the one before is not wrong with it. */
+/** Another form comes: what is wrong with the one before is not wrong with it. */
 function turned() {
   problems.clear();
   problems = new Problems(forms.shown.labels);

@@ -1,6 +1,6 @@
 // The forms of what the server makes, one of which is shown, and the switch between them. Knows no field.
 //
-// Events: "turn" (another is shown), "change" (the one that is shown holds another value; detail as Form's).
+// Events: "turn" (another is about to be shown), "change" (the one that is shown holds another value; detail as Form's).
 
 import { byId, element } from "./element.js";
 import { Form } from "./form.js";
@@ -59,9 +59,9 @@ export class Forms extends EventTarget {
     const { name } = form.kind;
     for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(name);
     for (const choice of byId("kinds").querySelectorAll("input")) choice.checked = choice.value === name;
+    this.dispatchEvent(new Event("turn"));
     form.show(this.#voice);
     byId("example").hidden = !form.blank;
-    this.dispatchEvent(new Event("turn"));
   }
 
   /** That which was chosen last, if it is there. */

@@ -35,6 +35,7 @@ export class Voice {
 
   /** Show that of another form; what the microphone is writing goes to the form that it was begun for. */
   turn(recording) {
+    if (recording === this.#recording) return;
     this.#stop();
     this.#recording = recording;
     recording.addEventListener("change", this.#moved); // once, however often it is shown
