@@ -42,6 +42,12 @@ _NOT_HONOURED: dict[str, Any] = {
 
 _SPEAKER = re.compile(r"\[S[12]\] ?")
 
+
+def random_seed() -> int:
+    """0 to SEED_LIMIT, for whoever gave none."""
+    return secrets.randbelow(SEED_LIMIT + 1)
+
+
 AudioSource = Path | bytes  # a file, or the bytes of one, in any container that ffmpeg reads
 
 
@@ -67,7 +73,7 @@ class SamplingParams:
     temperature: float = 1.3  # 0 is greedy
     top_p: float = 0.95
     cfg_filter_top_k: int = 35
-    seed: int = field(default_factory=lambda: secrets.randbits(32))
+    seed: int = field(default_factory=random_seed)
 
     def with_seed(self, seed: int) -> Self:
         return replace(self, seed=seed)

@@ -138,11 +138,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     for f in fields(Settings):
-        flag, told = (
-            f"--{f.name.replace('_', '-')}",
-            "" if f.default == "" or f.default is False else f" (default: {f.default})",
-        )
-        text = f"{f.metadata['help']}{told}"
+        flag = f"--{f.name.replace('_', '-')}"
+        default = "" if f.default == "" or f.default is False else f" (default: {f.default})"
+        text = f"{f.metadata['help']}{default}"
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
         if isinstance(f.default, bool):
             parser.add_argument(flag, action="store_true", **options)

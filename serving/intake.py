@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any, get_args
 
 from models.errors import InvalidRequest, printable, shown
 from models.inputs import ModelVersion, MusicInputs, SoundInputs, half_characters
-from models.request import SEED_LIMIT
+from models.request import random_seed
 from serving.catalog import ServedModel
 from serving.fetch import decode_data_uri
 from serving.links import Links
@@ -193,5 +192,5 @@ def _check_link(field_name: str, value: Any) -> None:
 def _settled(given: Mapping[str, Any]) -> dict[str, Any]:
     """A seed for whoever gave none, so that a second attempt makes the same audio."""
     if given.get("seed") in (None, ANY_SEED):
-        return {"seed": secrets.randbelow(SEED_LIMIT + 1)}
+        return {"seed": random_seed()}
     return {}

@@ -2,6 +2,8 @@
 
 import re
 
+from models.dia.verbalise import closed
+
 ALPHABET = " '!,.?abcdefghijklmnopqrstuvwxyz"  # what the verbaliser leaves of any text, "..." being three stops
 
 _SENTENCE = re.compile(r"[a-z][a-z' ,.?!]*[.?!]")
@@ -13,8 +15,7 @@ SHORTEST, LONGEST = 2, 150  # characters
 def plain(sentence: str) -> str:
     """The sentence in the form the model reads it, or "" if it holds what the model does not read (digits, signs)."""
     text = " ".join(sentence.lower().replace("-", " ").replace(";", ",").replace('"', "").split())
-    if text and text[-1] not in ".?!":
-        text = text.rstrip(",' ") + "."
+    text = closed(text) if text else ""
     usable = SHORTEST <= len(text) <= LONGEST and _SENTENCE.fullmatch(text)
     return text if usable and not _BROKEN.search(text) and not _UNWORDED.search(text) else ""
 

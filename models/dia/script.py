@@ -14,7 +14,7 @@ from itertools import accumulate, groupby, pairwise
 
 from models.dia.normalise import CUES, normalise
 from models.dia.tokenizer import SPEAKER_IDS, byte_length
-from models.dia.verbalise import verbalise
+from models.dia.verbalise import closed, verbalise
 from models.errors import InvalidRequest
 
 # Speaking time. Fitted to 134 recorded telephone announcements of 40 characters or more and 60 sentences of five
@@ -108,20 +108,13 @@ def parse_script(text: str, field: str = "text", *, plain: bool = False) -> Scri
     head, *rest = _TAG.split(clean)
     pairs = [("[S1]", head)] if head.strip() else []
     pairs += zip(rest[::2], rest[1::2], strict=True)
-    finish = _finished if plain else str.strip
-    turns = [Turn(SPEAKER_IDS[tag], finish(words)) for tag, words in pairs]
+    turns = [Turn(SPEAKER_IDS[tag], closed(words.strip()) if plain else words.strip()) for tag, words in pairs]
     spoken = tuple(turn for turn in turns if any(c.isalnum() for c in turn.text))
     if not spoken:
         raise InvalidRequest(field, "holds nothing that can be spoken. Write at least one word.")
     if len(spoken) < len(turns):
         notes += (f"left out turns without words ({len(turns) - len(spoken)})",)
     return Script(spoken, tuple(f"{field}: {note}" for note in notes), field)
-
-
-def _finished(words: str) -> str:
-    """Closed by a mark. "hi" alone was gone on from until the time was over, "hi." never."""
-    words = words.strip()
-    return words if words.endswith((".", "?", "!")) else f"{words.rstrip(' ,')}."
 
 
 def spoken_words(text: str) -> tuple[str, ...]:

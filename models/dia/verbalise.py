@@ -65,6 +65,11 @@ TIDY_RULES: tuple[Rule, ...] = (
 _GAP = re.compile(r"[\s,.?!]*[,.?!][\s,.?!]*")
 
 
+def closed(words: str) -> str:
+    """Plain words with a mark at their end. Training texts all have one: "hi" alone was gone on from, "hi." never."""
+    return words if words.endswith((".", "?", "!")) else words.rstrip(",' ") + "."
+
+
 def verbalise(text: str) -> str:
     """`text`, a line that models/dia/normalise.py made or any other, in plain words; it may be empty."""
     parts = (part if _TAG.fullmatch(part) else _speakable(part) for part in _TAG.split(text))

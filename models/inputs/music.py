@@ -1,6 +1,5 @@
 """What a caller may ask of music. Knows no model and no door: what only a model's facts can refuse, its plan does."""
 
-import secrets
 from typing import Literal, Self
 
 from pydantic import Field
@@ -26,7 +25,7 @@ from models.inputs.settings import (
     part_end,
     sampling_params,
 )
-from models.request import SEED_LIMIT, AudioGenerationRequest, MusicOptions
+from models.request import AudioGenerationRequest, MusicOptions, random_seed
 
 LARGEST_SONG_ID = 2**53 - 1  # JSON's numbers are exact up to there
 
@@ -108,7 +107,7 @@ class MusicInputs(Inputs):
         """The same, with a random seed where there is none: the seeds of all its variations follow from one."""
         if self.seed is not None and self.seed >= 0:
             return self
-        return self.model_copy(update={"seed": secrets.randbelow(SEED_LIMIT + 1)})
+        return self.model_copy(update={"seed": random_seed()})
 
     def to_request(
         self, request_id: str, model: str, *, streaming: bool = False, variation: int = 0

@@ -3,7 +3,8 @@
 /**
  * The inputs in the order of the schema, each {name, kind, label, description, minimum, maximum, step, fallback,
  * nullable, choices}. kind is script (the text to speak, or what to make in words), voice (the first file), transcript
- * (its words), link (a further file), number, choice, switch or line. `fallback` is the schema's default. Limits that the schema does not set are undefined.
+ * (its words), link (a further file), number, choice, switch or line. `fallback` is the schema's default. Limits that
+ * the schema does not set are undefined.
  */
 export function fieldsOf(model) {
   const { schemas } = model.latest_version.openapi_schema.components;
